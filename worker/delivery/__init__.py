@@ -1,0 +1,67 @@
+"""What makes a send safe: states, ledger, lanes, schedule, journal. Knows Redis, not MSG91."""
+
+from .backoff import RetryPolicy
+from .batches import Batch, Batches, EventCounts, Kind, new_id
+from .counters import Counts, Reconciliation, fold, read_counts, reconcile
+from .errors import (
+    DeliveryError,
+    NotAllowed,
+    NotFound,
+    StoreFormatError,
+    StoreHeld,
+    StoreUnavailable,
+)
+from .journal import Journal, Line
+from .keys import Keys, delivery_key, recipient_hash
+from .lanes import Ending, Grant, LaneLimits, Lanes, LaneStatus, Verdict
+from .ledger import Claim, Expectation, Ledger, Outcome, Retention, Slip, Waiting
+from .records import Record
+from .schedule import Entry, Schedule
+from .states import State
+from .store import FORMAT, Patience, Store, connect
+
+__all__ = [
+    "FORMAT",
+    "Batch",
+    "Batches",
+    "Claim",
+    "Counts",
+    "DeliveryError",
+    "Ending",
+    "Entry",
+    "EventCounts",
+    "Expectation",
+    "Grant",
+    "Journal",
+    "Keys",
+    "Kind",
+    "LaneLimits",
+    "LaneStatus",
+    "Lanes",
+    "Ledger",
+    "Line",
+    "NotAllowed",
+    "NotFound",
+    "Outcome",
+    "Patience",
+    "Reconciliation",
+    "Record",
+    "Retention",
+    "RetryPolicy",
+    "Schedule",
+    "Slip",
+    "State",
+    "Store",
+    "StoreFormatError",
+    "StoreHeld",
+    "StoreUnavailable",
+    "Verdict",
+    "Waiting",
+    "connect",
+    "delivery_key",
+    "fold",
+    "new_id",
+    "read_counts",
+    "recipient_hash",
+    "reconcile",
+]

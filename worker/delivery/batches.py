@@ -1,0 +1,177 @@
+"""The claim check: a batch's bytes and its schedule entry live in the store, the queue carries only its id."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from .records import ORIGIN_LENGTH
+from .store import Store
+
+
+class Kind(StrEnum):
+    """What the bytes of a batch are."""
+
+    EVENTS = "events"  #: a JSON array of events as they came through a door
+    PAYLOADS = "payloads"  #: a JSON array of payloads another Celery producer resolved itself
+    DELIVERIES = "deliveries"  #: deliveries that wait: resolved payloads, events and attempts
+    GRACE = "grace"  #: a timer for deliveries in doubt
+
+
+def new_id() -> str:
+    """An id for a batch, a run or a request: 16 random hexadecimal characters."""
+    return secrets.token_hex(8)
+
+
+@dataclass(slots=True)
+class Batch:
+    """One batch, taken to be worked on.
+
+    Attributes:
+        count: Events it was accepted with; 0 for kinds that hold none.
+        token: This run's token.
+        slot: Lane whose rate it has paid for already, ``""`` for none.
+    """
+
+    id: str
+    kind: Kind
+    body: bytes
+    count: int = 0
+    door: str = ""
+    destination: str = ""
+    queue: str = "events"
+    received_ms: int = 0
+    runs: int = 0
+    slot: str = ""
+    token: str = ""
+    malformed: list[bytes] = field(default_factory=list)
+
+    @property
+    def origin(self) -> str:
+        """What a record remembers of it."""
+        return self.id[:ORIGIN_LENGTH]
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounts:
+    """What became of the events of one batch: ``parsed = filtered + duplicate + parent``."""
+
+    parsed: int = 0
+    malformed: int = 0
+    filtered: int = 0
+    duplicate: int = 0
+    parent: int = 0
+
+
+class Batches:
+    """Accept, begin, extend, postpone and finish batches."""
+
+    def __init__(self, store: Store, *, lease: float = 60.0, malformed_length: int = 10_000) -> None:
+        self.store = store
+        self.lease_ms = round(lease * 1000)
+        self._malformed_length = malformed_length
+
+    def accept(
+        self,
+        body: bytes,
+        count: int,
+        *,
+        kind: Kind = Kind.EVENTS,
+        batch_id: str | None = None,
+        door: str = "",
+        destination: str = "",
+        queue: str = "events",
+        begun: bool = False,
+    ) -> str:
+        """Write a batch and its schedule entry in one transaction; only then is it accepted.
+
+        Args:
+            body: The events, as JSON array.
+            count: How many events they are.
+            kind: What the bytes are.
+            batch_id: Given where the arrival has an id of its own (a Celery task), so that it makes no second batch.
+            door: Where it came in, for people.
+            destination: Restricts it to one destination.
+            queue: The Celery queue it belongs to.
+            begun: The caller goes on to run it itself, so nobody else needs to be told for a lease.
+
+        Returns:
+            The batch id.
+
+        Raises:
+            StoreUnavailable: nothing is known to be accepted; accepting again under the same id is safe.
+        """
+        batch_id = batch_id or new_id()
+        keys = self.store.keys
+        now = self.store.now_ms()
+        due = now + (self.lease_ms if begun else 15_000)
+        fields = ("kind", kind, "body", body, "door", door, "destination", destination, "queue", queue)
+        self.store.script(
+            "accept",
+            [keys.batch(batch_id), keys.schedule, keys.counters],
+            [batch_id, now, due, count, *fields],
+        )
+        return batch_id
+
+    def begin(self, batch_id: str) -> Batch | None:
+        """Take a batch to work on, or ``None`` when it is gone or another run has it."""
+        keys = self.store.keys
+        now = self.store.now_ms()
+        token = new_id()
+        answer = self.store.script(
+            "begin", [keys.batch(batch_id), keys.schedule], [batch_id, now, token, now + self.lease_ms]
+        )
+        if answer[0] != b"run":
+            return None
+        found = dict(zip(answer[1::2], answer[2::2], strict=True))
+        return Batch(
+            id=batch_id,
+            kind=Kind(found[b"kind"].decode()),
+            body=found[b"body"],
+            count=int(found.get(b"count", 0)),
+            door=found.get(b"door", b"").decode(),
+            destination=found.get(b"destination", b"").decode(),
+            queue=found.get(b"queue", b"events").decode(),
+            received_ms=int(found.get(b"received", 0)),
+            runs=int(found.get(b"runs", 0)) + 1,
+            slot=found.get(b"slot", b"").decode(),
+            token=token,
+        )
+
+    def extend(self, batch: Batch) -> bool:
+        """Push the lease on; ``False`` when the batch is no longer this run's."""
+        keys = self.store.keys
+        end = self.store.now_ms() + self.lease_ms
+        answer = self.store.script("extend", [keys.batch(batch.id), keys.schedule], [batch.id, batch.token, end])
+        return bool(answer)
+
+    def postpone(self, batch: Batch, due_ms: int) -> bool:
+        """Hand the batch back, to be run again at ``due_ms``."""
+        keys = self.store.keys
+        answer = self.store.script(
+            "postpone", [keys.batch(batch.id), keys.schedule], [batch.id, batch.token, due_ms]
+        )
+        return bool(answer)
+
+    def finish(self, batch: Batch, counts: EventCounts, malformed: Sequence[bytes] = ()) -> bool:
+        """Count the batch's events and remove it; ``False`` (and nothing counted) when it is no longer this run's."""
+        keys = self.store.keys
+        answer = self.store.script(
+            "finish",
+            [keys.batch(batch.id), keys.schedule, keys.counters, keys.malformed],
+            [
+                batch.id,
+                batch.token,
+                batch.count,
+                counts.parsed,
+                counts.malformed,
+                counts.filtered,
+                counts.duplicate,
+                counts.parent,
+                self._malformed_length,
+                *malformed,
+            ],
+        )
+        return bool(answer)

@@ -1,0 +1,94 @@
+"""The names of everything in the store. All share one hash tag, so that every script runs on one cluster slot.
+
+| key                    | type   | holds                                                                      |
+| ---------------------- | ------ | -------------------------------------------------------------------------- |
+| ``meta``               | hash   | format version, run id of the server last seen, whether sending is held    |
+| ``counters``           | hash   | events and deliveries by state, cumulative; see ``counters.py``             |
+| ``folding``            | hash   | ``<hour>:<letter>`` → records whose life ends in that hour                  |
+| ``batch:<id>``         | hash   | a batch's bytes and who works on it                                        |
+| ``schedule``           | zset   | batch id → when it is due (ms): the one record of all unfinished work      |
+| ``d:<key>``            | string | the record of one delivery                                                 |
+| ``kept:<key>``         | string | the resolved payload, event and attempts of a delivery somebody may act on |
+| ``attention:<letter>`` | zset   | delivery key → since when (ms), for in doubt, dead and rejected            |
+| ``claims``             | zset   | token of a request under way → end of its lease (ms)                       |
+| ``req:<token>``        | hash   | a request: recipient hash → delivery key, and what was in it               |
+| ``rid:<request id>``   | string | MSG91's request id → token                                                 |
+| ``lane:<name>``        | hash   | a lane's rate, pause, breaker and adaptive limit                           |
+| ``lane:<name>:busy``   | zset   | token → end of its lease (ms): the concurrent requests                     |
+| ``lane:<name>:queue``  | zset   | batch id → since when (ms): batches waiting for a free slot                |
+| ``lanes``              | set    | names of all lanes seen                                                    |
+| ``journal``            | stream | every outcome, bounded                                                     |
+| ``malformed``          | stream | events that could not be read, with the reason, bounded                    |
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from hashlib import blake2b
+
+
+def delivery_key(destination: str, message_id: str, mapping: str) -> str:
+    """The idempotency key of a delivery: 20 characters (120 bits) of a digest of destination, message and mapping."""
+    text = f"{destination}\x00{mapping}\x00{message_id}"
+    return urlsafe_b64encode(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=15).digest()).decode()
+
+
+def recipient_hash(recipient: str) -> str:
+    """Eight characters that stand for a recipient inside one request's index, instead of the number itself."""
+    return urlsafe_b64encode(blake2b(recipient.encode("utf-8", "surrogatepass"), digest_size=6).digest()).decode()
+
+
+class Keys:
+    """Key names under one namespace."""
+
+    def __init__(self, namespace: str = "msg91") -> None:
+        self.namespace = namespace
+        prefix = f"{{{namespace}}}:"
+        self.prefix = prefix
+        self.meta = f"{prefix}meta"
+        self.counters = f"{prefix}counters"
+        self.folding = f"{prefix}folding"
+        self.schedule = f"{prefix}schedule"
+        self.claims = f"{prefix}claims"
+        self.lanes = f"{prefix}lanes"
+        self.journal = f"{prefix}journal"
+        self.malformed = f"{prefix}malformed"
+        self.record_prefix = f"{prefix}d:"
+        self.kept_prefix = f"{prefix}kept:"
+        self.batch_prefix = f"{prefix}batch:"
+
+    def record(self, key: str) -> str:
+        """The record of one delivery."""
+        return self.record_prefix + key
+
+    def kept(self, key: str) -> str:
+        """The kept payload of one delivery."""
+        return self.kept_prefix + key
+
+    def batch(self, batch_id: str) -> str:
+        """One batch."""
+        return self.batch_prefix + batch_id
+
+    def request(self, token: str) -> str:
+        """The index of one request by its correlation token."""
+        return f"{self.prefix}req:{token}"
+
+    def request_id(self, request_id: str) -> str:
+        """MSG91's request id to our token."""
+        return f"{self.prefix}rid:{request_id}"
+
+    def attention(self, letter: str) -> str:
+        """The deliveries in one state that somebody may want to look at."""
+        return f"{self.prefix}attention:{letter}"
+
+    def lane(self, name: str) -> str:
+        """One lane."""
+        return f"{self.prefix}lane:{name}"
+
+    def lane_busy(self, name: str) -> str:
+        """The requests under way in a lane."""
+        return f"{self.prefix}lane:{name}:busy"
+
+    def lane_queue(self, name: str) -> str:
+        """The batches that wait for a free slot of a lane."""
+        return f"{self.prefix}lane:{name}:queue"

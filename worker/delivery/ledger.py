@@ -1,0 +1,447 @@
+"""The ledger: which delivery is in which state, who is sending it now, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from .batches import Kind, new_id
+from .keys import recipient_hash
+from .records import Record
+from .states import KEPT, LETTERS, State
+from .store import Store
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(slots=True)
+class Slip:
+    """What the ledger has to know of one delivery.
+
+    Attributes:
+        key: ``keys.delivery_key``.
+        message_id: The event's ``messageId``.
+        mapping: The mapping's name.
+        recipient: Number or contact id; only its hash is stored.
+    """
+
+    key: str
+    message_id: str
+    mapping: str
+    recipient: str = ""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one delivery.
+
+    Attributes:
+        state: Its new state.
+        reason: A short code; ``""`` for accepted.
+        kept: What is kept of it for an operator (in doubt, dead, rejected).
+        waiting: Index of the ``Waiting`` batch it goes to (scheduled).
+        counts: Whether the attempt counts against its budget (scheduled).
+    """
+
+    state: State
+    reason: str = ""
+    kept: bytes = b""
+    waiting: int = 0
+    counts: bool = True
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A batch to be made by the settling script: deliveries that wait, or a timer for those in doubt."""
+
+    due_ms: int
+    body: bytes
+    items: int
+    kind: Kind = Kind.DELIVERIES
+    queue: str = "events"
+    slot: str = ""
+    id: str = field(default_factory=new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Which records a settlement may touch.
+
+    Attributes:
+        letters: Letters of the states allowed; ``-`` allows that there is no record yet.
+        ref: What the record must refer to (token or batch id); ``""`` for anything.
+    """
+
+    letters: str
+    ref: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request under way (or abandoned): what was in it and until when its worker holds it."""
+
+    token: str
+    lease_end_ms: int
+    about: str
+    items: bytes
+    request_id: str
+    deliveries: Mapping[str, str]
+
+    @property
+    def destination(self) -> str:
+        """The destination's name."""
+        return self.about.partition("|")[0]
+
+    @property
+    def action(self) -> str:
+        """The action's name."""
+        return self.about.partition("|")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long things stay.
+
+    Attributes:
+        record: Life of a record from its terminal state, seconds.
+        index: Life of a request's index, seconds; reports can be joined that long.
+        journal: Entries of the journal, each holding the outcomes of one request.
+    """
+
+    record: float = 72 * 3600.0
+    index: float = 7 * 86400.0
+    journal: int = 5_000
+
+
+class Ledger:
+    """Claim deliveries before a request leaves, settle them after it."""
+
+    def __init__(self, store: Store, retention: Retention | None = None) -> None:
+        self.store = store
+        self.retention = retention or Retention()
+
+    def claim(
+        self,
+        slips: Sequence[Slip],
+        *,
+        token: str,
+        lease_end_ms: int,
+        origin: str,
+        from_batch: str,
+        about: str,
+        items: bytes,
+    ) -> dict[int, Record]:
+        """Mark exactly these deliveries as sending; repeating the same call is safe.
+
+        Args:
+            slips: The deliveries; no recipient twice.
+            token: The request's token.
+            lease_end_ms: After this moment they are in doubt unless settled.
+            origin: ``Batch.origin`` of the batch that brings them.
+            from_batch: Batch whose scheduled deliveries may be claimed, ``""`` for none.
+            about: ``<destination>|<action>``.
+            items: What was in the request, for whoever finds the lease run out.
+
+        Returns:
+            The records of those that were not claimed, by position.
+
+        Raises:
+            StoreUnavailable: whether anything was claimed is unknown; nothing may be sent.
+        """
+        keys = self.store.keys
+        prefix = keys.record_prefix
+        answer = self.store.script(
+            "claim",
+            [keys.counters, keys.claims, keys.request(token), *[prefix + slip.key for slip in slips]],
+            [
+                self.store.now_ms(),
+                token,
+                lease_end_ms,
+                origin,
+                from_batch,
+                about,
+                items,
+                "".join([recipient_hash(slip.recipient) for slip in slips]),
+            ],
+        )
+        return _by_position(answer)
+
+    def settle(
+        self,
+        slips: Sequence[Slip],
+        outcomes: Sequence[Outcome],
+        *,
+        expect: Expectation,
+        about: str,
+        origin: str = "",
+        token: str = "",
+        request_id: str = "",
+        waiting: Sequence[Waiting] = (),
+        journal: Mapping[str, Any] | None = None,
+    ) -> dict[int, Record | None]:
+        """Write down what became of deliveries, all or nothing; repeating the same call is safe.
+
+        Args:
+            slips: The deliveries.
+            outcomes: One each.
+            expect: Which records may be touched; the others stay as they are and are returned.
+            about: ``<destination>|<action>``.
+            origin: For records made here.
+            token: The request that is over, ``""`` when none left.
+            request_id: MSG91's id of it, ``""`` when unknown.
+            waiting: Batches for those that are scheduled, and timers.
+            journal: What the journal says of the whole call.
+
+        Returns:
+            The records of those that were not as expected, by position; ``None`` where there is no record.
+
+        Raises:
+            StoreUnavailable: whether it was written is unknown.
+        """
+        refused, pending = self._settle(
+            slips, outcomes, expect, about, origin, token, request_id, waiting, journal
+        )
+        late = [
+            at
+            for at, record in refused.items()
+            if record and record.state is State.IN_DOUBT and token and record.ref == token and "i" in expect.letters
+        ]
+        if late:
+            again, _ = self._settle(
+                [slips[at] for at in late],
+                [outcomes[at] for at in late],
+                expect,
+                about,
+                origin,
+                token,
+                request_id,
+                waiting,
+                {**(journal or {}), "late": True},
+                with_kept=True,
+            )
+            for position, at in enumerate(late):
+                if position not in again:
+                    del refused[at]
+        if pending:
+            self._apply_pending_reports(token, about)
+        return refused
+
+    def _settle(
+        self,
+        slips: Sequence[Slip],
+        outcomes: Sequence[Outcome],
+        expect: Expectation,
+        about: str,
+        origin: str,
+        token: str,
+        request_id: str,
+        waiting: Sequence[Waiting],
+        journal: Mapping[str, Any] | None,
+        *,
+        with_kept: bool = False,
+    ) -> tuple[dict[int, Record | None], bool]:
+        keys = self.store.keys
+        now = self.store.now_ms()
+        hour, ends = self._life_ends(now)
+        letters = []
+        tail: list[Any] = []
+        for outcome in outcomes:
+            state = outcome.state
+            if state is State.SCHEDULED:
+                letters.append("w" if outcome.counts else "W")
+                tail += (outcome.reason, outcome.waiting + 1)
+            else:
+                letters.append(LETTERS[state])
+                if state is not State.ACCEPTED:
+                    tail += (outcome.reason, outcome.kept)
+                    with_kept = with_kept or state in KEPT
+        record_prefix, kept_prefix = keys.record_prefix, keys.kept_prefix
+        with_kept = with_kept or expect.letters not in ("si", "s", "-", "-w")
+        batches: list[Any] = []
+        for one in waiting:
+            batches += (one.id, one.due_ms, one.kind, one.body, one.items, one.queue, one.slot)
+        answer = self.store.script(
+            "settle",
+            [
+                keys.counters,
+                keys.folding,
+                keys.journal,
+                keys.schedule,
+                keys.claims,
+                keys.request(token or "-"),
+                keys.request_id(request_id or "-"),
+                keys.attention("i"),
+                keys.attention("x"),
+                keys.attention("r"),
+                *[record_prefix + slip.key for slip in slips],
+                *([kept_prefix + slip.key for slip in slips] if with_kept else ()),
+                *[keys.batch(one.id) for one in waiting],
+            ],
+            [
+                now,
+                expect.letters,
+                expect.ref,
+                origin,
+                hour,
+                ends,
+                about,
+                orjson.dumps({"about": about, "token": token, **(journal or {})}),
+                orjson.dumps(
+                    [
+                        [slip.message_id, slip.mapping, slip.key, outcome.reason]
+                        for slip, outcome in zip(slips, outcomes, strict=True)
+                    ]
+                ),
+                self.retention.journal,
+                token,
+                request_id,
+                round(self.retention.index * 1000),
+                "".join(letters),
+                len(slips) if with_kept else 0,
+                len(waiting),
+                *batches,
+                *tail,
+            ],
+        )
+        refused = {
+            int(at): Record.parse(record) if record else None
+            for at, record in zip(answer[1::2], answer[2::2], strict=True)
+        }
+        return refused, answer[0] == b"1"
+
+    def records(self, delivery_keys: Sequence[str]) -> list[Record | None]:
+        """The records of these deliveries, ``None`` where there is none."""
+        if not delivery_keys:
+            return []
+        names = [self.store.keys.record(key) for key in delivery_keys]
+        found = self.store.ask(lambda: self.store.client.mget(names))
+        return [Record.parse(value) if value else None for value in found]
+
+    def kept(self, delivery_keys: Sequence[str]) -> list[dict[str, Any] | None]:
+        """What is kept of these deliveries, ``None`` where nothing is."""
+        if not delivery_keys:
+            return []
+        names = [self.store.keys.kept(key) for key in delivery_keys]
+        found = self.store.ask(lambda: self.store.client.mget(names))
+        return [orjson.loads(value) if value else None for value in found]
+
+    def attention(self, state: State, *, limit: int | None = None, offset: int = 0) -> list[str]:
+        """Keys of deliveries in doubt, dead or rejected, oldest first."""
+        name = self.store.keys.attention(LETTERS[state])
+        end = -1 if limit is None else offset + limit - 1
+        found = self.store.ask(lambda: self.store.client.zrange(name, offset, end))
+        return [one.decode() for one in found]
+
+    def abandoned(self, *, limit: int = 20) -> list[Claim]:
+        """Requests whose lease has run out without an answer."""
+        keys = self.store.keys
+        now = self.store.now_ms()
+        found = self.store.ask(
+            lambda: self.store.client.zrangebyscore(
+                keys.claims, "-inf", f"({now}", start=0, num=limit, withscores=True
+            )
+        )
+        return [self._read_claim(token.decode(), int(end)) for token, end in found]
+
+    def under_way(self) -> list[str]:
+        """Tokens of all requests that are claimed and not settled."""
+        found = self.store.ask(lambda: self.store.client.zrange(self.store.keys.claims, 0, -1))
+        return [one.decode() for one in found]
+
+    def request(self, token: str) -> Claim | None:
+        """A request by its token, while its index lives."""
+        claim = self._read_claim(token, 0)
+        return claim if claim.about else None
+
+    def drop_claim(self, token: str) -> None:
+        """Forget a claim that holds nothing any more."""
+        self.store.ask(lambda: self.store.client.zrem(self.store.keys.claims, token))
+
+    def token_of(self, request_id: str) -> str | None:
+        """Our token of MSG91's request id, while the index lives."""
+        found = self.store.ask(lambda: self.store.client.get(self.store.keys.request_id(request_id)))
+        return found.decode() if found else None
+
+    def report(
+        self, *, recipient: str, delivered: bool, reason: str = "", token: str = "", request_id: str = ""
+    ) -> str:
+        """The operator's word on one message; joined by token or request id, and the recipient.
+
+        Args:
+            recipient: The number as it was on the wire.
+            delivered: Whether it was delivered.
+            reason: The operator's reason when it was not.
+            token: The correlation token, when the report echoes it.
+            request_id: MSG91's request id otherwise.
+
+        Returns:
+            ``settled``, ``recorded``, ``repeated``, ``pending``, ``other``, ``unknown`` as in ``report.lua``,
+            or ``unmatched`` when no request of ours fits.
+        """
+        token = token or (self.token_of(request_id) or "" if request_id else "")
+        if not token:
+            return "unmatched"
+        return self._report(token, recipient_hash(recipient), "d" if delivered else "u", reason)
+
+    def _report(self, token: str, hashed: str, letter: str, reason: str) -> str:
+        keys = self.store.keys
+        claim = self.request(token)
+        key = claim.deliveries.get(hashed) if claim else None
+        if claim is None or key is None:
+            return "unmatched"
+        now = self.store.now_ms()
+        hour, ends = self._life_ends(now)
+        about = orjson.dumps({"about": claim.about, "token": token, "report": True})
+        lines = orjson.dumps([["", "", key, reason]])
+        answer = self.store.script(
+            "report",
+            [
+                keys.counters,
+                keys.folding,
+                keys.journal,
+                keys.request(token),
+                keys.attention("i"),
+                keys.record(key),
+                keys.kept(key),
+            ],
+            [
+                now, token, hashed, letter, reason[:100].replace("|", "/"), hour, ends,
+                claim.about, about, lines, self.retention.journal,
+            ],
+        )  # fmt: skip
+        return str(answer.decode())
+
+    def _apply_pending_reports(self, token: str, about: str) -> None:
+        name = self.store.keys.request(token)
+        client = self.store.client
+        fields = self.store.ask(lambda: client.hgetall(name))
+        for field_name, value in fields.items():
+            label, _, hashed = field_name.decode().partition(":")
+            if label == "_report":
+                letter, _, reason = value.decode().partition("|")
+                self._report(token, hashed, letter, reason)
+                self.store.ask(lambda field_name=field_name: client.hdel(name, field_name))  # type: ignore[misc]
+        self.store.ask(lambda: client.hdel(name, "_reports"))
+
+    def _read_claim(self, token: str, lease_end_ms: int) -> Claim:
+        found = self.store.ask(lambda: self.store.client.hgetall(self.store.keys.request(token)))
+        values = {name.decode(): value for name, value in found.items()}
+        return Claim(
+            token=token,
+            lease_end_ms=lease_end_ms,
+            about=values.get("_about", b"").decode(),
+            items=values.get("_items", b""),
+            request_id=values.get("_request_id", b"").decode(),
+            deliveries={name: key.decode() for name, key in values.items() if not name.startswith("_")},
+        )
+
+    def _life_ends(self, now_ms: int) -> tuple[int, int]:
+        hour = (now_ms + round(self.retention.record * 1000)) // HOUR_MS
+        return hour, (hour + 1) * HOUR_MS
+
+
+def _by_position(answer: Sequence[bytes]) -> dict[int, Record]:
+    return {int(at): Record.parse(record) for at, record in zip(answer[::2], answer[1::2], strict=True)}

@@ -1,0 +1,200 @@
+"""The connection to the store: Lua scripts by name, errors in our words, patience, the store's clock, its format version."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib import resources
+from typing import Any, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.commands.core import Script
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from .errors import StoreFormatError, StoreUnavailable
+from .keys import Keys
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+#: Format of everything this version writes. Readers accept it and the one before.
+FORMAT = 1
+
+SCRIPTS = (
+    "accept",
+    "acquire",
+    "begin",
+    "claim",
+    "extend",
+    "finish",
+    "fold",
+    "postpone",
+    "promote",
+    "release",
+    "report",
+    "settle",
+)
+
+#: Answers of a server that works but cannot write now: full memory, failed disk, replica, still loading.
+_CANNOT_WRITE = ("OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN")
+
+
+def connect(url: str, *, timeout: float = 10.0, connect_timeout: float = 5.0) -> redis.Redis:
+    """A client with the time limits every connection of ours has (without them a half-open link hangs for good).
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        timeout: Longest wait for an answer, seconds.
+        connect_timeout: Longest wait for a connection, seconds.
+    """
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=connect_timeout,
+        socket_keepalive=True,
+        health_check_interval=10,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+class Patience:
+    """What to do while the store is away: how long to wait, how often to ask, when to stop.
+
+    Args:
+        seconds: How long a call may wait for the store; 0 raises at once, ``None`` waits until ``stop`` is set.
+        stop: Set by whoever shuts the process down; a waiting call then raises.
+    """
+
+    def __init__(self, seconds: float | None = 0.0, stop: threading.Event | None = None) -> None:
+        self.seconds = seconds
+        self.stop = stop or threading.Event()
+        self._away_since: float | None = None
+        self._lock = threading.Lock()
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Run ``call`` until the store answers.
+
+        Raises:
+            StoreUnavailable: the patience is over.
+        """
+        began = time.monotonic()
+        pause = 0.1
+        while True:
+            try:
+                result = call()
+            except StoreUnavailable as error:
+                self._say_away(error)
+                waited = time.monotonic() - began
+                if self.seconds is not None and waited + pause > self.seconds:
+                    raise
+                if self.stop.wait(pause):
+                    raise
+                pause = min(pause * 2, 2.0)
+            else:
+                if self._away_since is not None:
+                    self._say_back()
+                return result
+
+    def _say_away(self, error: StoreUnavailable) -> None:
+        with self._lock:
+            if self._away_since is None:
+                self._away_since = time.monotonic()
+                log.warning("the store is away, waiting for it: %s", error)
+
+    def _say_back(self) -> None:
+        with self._lock:
+            if self._away_since is not None:
+                log.warning("the store is back after %.1f s", time.monotonic() - self._away_since)
+                self._away_since = None
+
+
+class Store:
+    """A store under one namespace: the typed owner of the scripts.
+
+    Args:
+        client: A redis-py client that returns bytes.
+        namespace: Prefix of all keys.
+        patience: How to wait when the server is away; raises at once unless given.
+    """
+
+    def __init__(self, client: redis.Redis, namespace: str = "msg91", patience: Patience | None = None) -> None:
+        self.client = client
+        self.keys = Keys(namespace)
+        self.patience = patience or Patience()
+        folder = resources.files(__package__) / "lua"
+        self._scripts: dict[str, Script] = {
+            name: client.register_script((folder / f"{name}.lua").read_text(encoding="utf-8")) for name in SCRIPTS
+        }
+        self._offset_ms = 0
+        self._offset_until = 0.0
+
+    def script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run one script.
+
+        Raises:
+            StoreUnavailable: the server did not answer within the patience; whether the script ran is unknown,
+                and repeating it is safe.
+        """
+        script = self._scripts[name]
+        return self.ask(lambda: script(keys=keys, args=args))
+
+    def ask(self, call: Callable[[], T]) -> T:
+        """Run a call on the client with patience and with our errors.
+
+        Raises:
+            StoreUnavailable: as ``script``.
+        """
+
+        def attempt() -> T:
+            try:
+                return call()
+            except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:
+                raise StoreUnavailable(_words(error)) from error
+            except ResponseError as error:
+                if str(error).startswith(_CANNOT_WRITE):
+                    raise StoreUnavailable(_words(error)) from error
+                raise
+
+        return self.patience.run(attempt)
+
+    def now_ms(self) -> int:
+        """The store's own clock, ms since 1970: leases and due times mean the same on every machine.
+
+        Read from the server at most every 30 s and carried on by the local clock in between.
+        """
+        local = time.time()
+        if time.monotonic() >= self._offset_until:
+            seconds, micros = self.ask(self.client.time)
+            self._offset_ms = round((seconds + micros / 1e6 - time.time()) * 1000)
+            self._offset_until = time.monotonic() + 30.0
+            local = time.time()
+        return round(local * 1000) + self._offset_ms
+
+    def open(self) -> None:
+        """Check the format of the data, or mark an empty store as ours.
+
+        Raises:
+            StoreFormatError: the data was written by a newer version.
+            StoreUnavailable: the server does not answer.
+        """
+        found = self.ask(lambda: self.client.hget(self.keys.meta, "format"))
+        if found is None:
+            self.ask(lambda: self.client.hsetnx(self.keys.meta, "format", str(FORMAT)))
+            found = self.ask(lambda: self.client.hget(self.keys.meta, "format"))
+        version = int(found or FORMAT)
+        if version > FORMAT:
+            msg = (
+                f"the store has data of format {version}, this version knows formats up to {FORMAT}: "
+                "run the newer version of msg91-destination against it"
+            )
+            raise StoreFormatError(msg)
+
+
+def _words(error: RedisError) -> str:
+    return str(error).split("\n", 1)[0][:200] or type(error).__name__
