@@ -1,0 +1,197 @@
+"""What every action is: fields to fill, a request to build, an answer to read."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Final, Literal
+
+from mappings import FieldError, compile_fields
+from worker.msg91.answers import Answer
+from worker.msg91.client import Request
+from worker.msg91.errors import InvalidNumber
+from worker.msg91.numbers import PhoneNumbers
+
+__all__ = ["Action", "ActionContext", "Family", "FieldError", "FieldErrors", "Prepared"]
+
+#: Endpoint families; each destination has one lane for each.
+Family = Literal["sms", "segmento"]
+
+DEFAULT_EVENTS_PATH: Final = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/events"
+DEFAULT_CONTACTS_PATH: Final = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/contacts"
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+
+
+class FieldErrors(Exception):  # noqa: N818 - holds several
+    """The fields of an action cannot be sent.
+
+    Attributes:
+        errors: one for each field at fault, in the order of the fields.
+    """
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
+        self.errors = list(errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One delivery, ready to be put into a request.
+
+    Attributes:
+        payload: final and JSON-able, everything `Action.build` needs; what is kept for retries.
+        recipient: digits or contact id; see `Action.unique_recipients`.
+        group: deliveries of an action with equal groups may share a request.
+        cost: SMS parts; 1 for what is no SMS, or an SMS whose text only MSG91 knows.
+    """
+
+    payload: dict[str, Any]
+    recipient: str
+    group: str
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActionContext:
+    """What an action may know of the destination.
+
+    Attributes:
+        destination: its name.
+        numbers: reads phone numbers in its default country.
+        default_sender: sender id where the event names none.
+        default_template_id: Flow template where the event names none.
+        default_route: ``4`` transactional, ``1`` promotional.
+        sms_country: value for ``country`` where the event names none; None leaves it out.
+        dlt_template_id: DLT template id where the event names none.
+        phonebook_id: Segmento phonebook.
+        events_path: path of the user-events call; may contain ``{phonebook_id}``.
+        contacts_path: path of the contact call; may contain ``{phonebook_id}``.
+        event_timezone: IANA zone in which Segmento reads ``event_timestamp`` (its documentation does not
+            say).
+        max_parts: longest message, in SMS parts.
+        max_sender_length: longest alphanumeric sender id outside India (sources say 11 and 14).
+    """
+
+    destination: str
+    numbers: PhoneNumbers
+    default_sender: str | None = None
+    default_template_id: str | None = None
+    default_route: str = "4"
+    sms_country: str | None = None
+    dlt_template_id: str | None = None
+    phonebook_id: str | None = None
+    events_path: str = DEFAULT_EVENTS_PATH
+    contacts_path: str = DEFAULT_CONTACTS_PATH
+    event_timezone: str = "UTC"
+    max_parts: int = 10
+    max_sender_length: int = 11
+
+
+class Action(ABC):
+    """One kind of call to MSG91.
+
+    Attributes:
+        name: as mappings name it.
+        family: the lane it uses.
+        repeatable: doing it twice does no harm.
+        people_receive: a person gets a message from it.
+        unique_recipients: one request must not carry the same recipient twice (reports join by number).
+        correlates: `build` puts the token into the request, so that a delivery report can be joined by it.
+        max_recipients: most deliveries of one request; a lane's setting may lower or raise it where MSG91
+            allows.
+        fields: Segment's field definitions, by field name.
+    """
+
+    name: ClassVar[str]
+    family: ClassVar[Family]
+    repeatable: ClassVar[bool]
+    people_receive: ClassVar[bool]
+    unique_recipients: ClassVar[bool]
+    correlates: ClassVar[bool]
+    max_recipients: ClassVar[int] = 100
+    fields: ClassVar[dict[str, dict[str, Any]]]
+
+    @cached_property
+    def _clean(self) -> Callable[[dict[str, Any]], tuple[dict[str, Any], list[FieldError]]]:
+        return compile_fields(self.fields)
+
+    def cleaned(self, resolved: dict[str, Any]) -> dict[str, Any]:
+        """Clean up, coerce and check what a mapping resolved, by `fields`.
+
+        Raises:
+            FieldErrors: a field is missing or has a value it cannot have.
+        """
+        payload, errors = self._clean(resolved)
+        if errors:
+            raise FieldErrors(errors)
+        return payload
+
+    @abstractmethod
+    def prepare(self, resolved: dict[str, Any], context: ActionContext) -> Prepared:
+        """Turn what a mapping resolved into a delivery.
+
+        Raises:
+            FieldErrors: naming each field at fault.
+        """
+
+    @abstractmethod
+    def build(self, items: Sequence[dict[str, Any]], context: ActionContext, token: str) -> Request:
+        """Build one request for payloads of one group.
+
+        Args:
+            items: payloads as `prepare` made them, at least one.
+            context: the destination.
+            token: correlation id, at most 80 of ``A-Z a-z 0-9 _ . -``; sent as ``CRQID`` where `correlates`.
+        """
+
+    def read(self, answer: Answer, count: int) -> list[Answer]:
+        """Read an answer back into one for each item; none of MSG91's answers tells items apart so far."""
+        return [answer] * count
+
+    def problems(self, context: ActionContext) -> list[str]:
+        """Say what a destination lacks for this action, a sentence for each setting; for checks at start."""
+        del context
+        return []
+
+
+class Problems:
+    """Collects the errors of several fields, so that one look shows them all."""
+
+    __slots__ = ("errors",)
+
+    def __init__(self) -> None:
+        self.errors: list[FieldError] = []
+
+    def add(self, field: str, message: str) -> None:
+        """Note that a field is at fault."""
+        self.errors.append(FieldError(field, message))
+
+    def phone(self, field: str, value: object, context: ActionContext) -> str:
+        """Read a phone number; empty when it is none."""
+        try:
+            return context.numbers.read(value)
+        except InvalidNumber as error:
+            self.add(field, str(error))
+            return ""
+
+    def raise_any(self) -> None:
+        """Raise what was collected.
+
+        Raises:
+            FieldErrors: anything was.
+        """
+        if self.errors:
+            raise FieldErrors(self.errors)
+
+
+def checked_token(token: str) -> str:
+    """Return a correlation id that MSG91 takes.
+
+    Raises:
+        ValueError: it would be refused or changed on the way.
+    """
+    if not _TOKEN.fullmatch(token):
+        raise ValueError("token: expected 1 to 80 of A-Z a-z 0-9 _ . -")
+    return token

@@ -1,0 +1,38 @@
+"""What can be wrong before a request is made.
+
+::
+
+    Msg91Error
+    ├── ClientSettingError    ours: the authkey or the base URL cannot be used
+    └── InvalidNumber         ours: a value that is not a phone number
+
+Whatever happens once a request is under way is no exception but an `Answer`, because every outcome must be
+recorded. Its class says whose fault it is:
+
+::
+
+    ours          REQUEST, RECIPIENT, ACCOUNT, DUPLICATE    refused by MSG91, nothing was taken
+    theirs        RETRY, THROTTLED                          surely not taken, may be sent again
+    maybe sent    UNKNOWN                                   may have been taken, nothing says so
+"""
+
+
+class Msg91Error(Exception):
+    """Base of every error this package raises."""
+
+
+class ClientSettingError(Msg91Error, ValueError):
+    """A setting of the client cannot be used. The text names the setting and never shows its value."""
+
+
+class InvalidNumber(Msg91Error, ValueError):  # noqa: N818 - reads as what it says about the value
+    """A value is not a phone number.
+
+    Attributes:
+        reason: a short stable code: ``empty``, ``type``, ``letters``, ``extension``, ``scientific``,
+            ``too_short``, ``too_long``, ``unknown_country`` or ``not_a_number``.
+    """
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
