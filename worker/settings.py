@@ -89,14 +89,11 @@ class Settings(BaseSettings):
     index_ttl: Annotated[Seconds, Field(ge=7 * _DAY)] = Field(
         default=7 * _DAY, description="How long a delivery report can find its delivery; at least 7 days."
     )
-    dead_letter_ttl: Positive = Field(
-        default=30 * _DAY, description="How long dead and rejected deliveries are kept with their payload."
-    )
     report_window: Positive = Field(
         default=48 * _HOUR, description="How long a delivery report is waited for; shorter than `record_ttl`."
     )
-    journal_length: Annotated[Count, Field(ge=1_000)] = Field(
-        default=100_000, description="Entries in the journal; the oldest go first."
+    journal_length: Annotated[Count, Field(ge=100)] = Field(
+        default=5_000, description="Entries in the journal, one for each request; the oldest go first."
     )
 
     # How a delivery is made safe.
@@ -104,7 +101,7 @@ class Settings(BaseSettings):
         default=20.0, description="The total time a request to MSG91 may take."
     )
     claim_lease: Positive = Field(
-        default=45.0, description="How long a delivery may be `sending` before it is in doubt."
+        default=60.0, description="How long a delivery may be `sending` before it is in doubt."
     )
     batch_lease: Annotated[Seconds, Field(gt=0, le=60)] = Field(
         default=60.0, description="How long a worker may be silent before its batch is taken up by another."

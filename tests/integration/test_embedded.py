@@ -94,7 +94,7 @@ def test_server_is_configured_to_keep_data(tmp_path: Path) -> None:
         "save": "",
     }
     assert {key: settings[key] for key in expected} == expected
-    assert settings["bind"].split() == ["127.0.0.1"]
+    assert str(settings["bind"]).split() == ["127.0.0.1"]
 
 
 def test_password_is_needed() -> None:

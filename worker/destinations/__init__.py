@@ -1,0 +1,23 @@
+"""The destinations: what the destinations file, or else the environment, says; checked and compiled."""
+
+from worker.destinations.load import load_destinations
+from worker.destinations.model import (
+    INTEGRATION,
+    ActionPolicy,
+    Destination,
+    Destinations,
+    InDoubt,
+    LaneSettings,
+    Mode,
+)
+
+__all__ = [
+    "INTEGRATION",
+    "ActionPolicy",
+    "Destination",
+    "Destinations",
+    "InDoubt",
+    "LaneSettings",
+    "Mode",
+    "load_destinations",
+]
