@@ -29,4 +29,4 @@ class RetryPolicy:
             random: A number in [0, 1).
         """
         ceiling = min(self.cap, self.base * 2 ** min(attempt - 1, 32))
-        return max(self.base / 10, ceiling * random)
+        return float(max(self.base / 10, ceiling * random))

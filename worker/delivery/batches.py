@@ -150,9 +150,7 @@ class Batches:
     def postpone(self, batch: Batch, due_ms: int) -> bool:
         """Hand the batch back, to be run again at ``due_ms``."""
         keys = self.store.keys
-        answer = self.store.script(
-            "postpone", [keys.batch(batch.id), keys.schedule], [batch.id, batch.token, due_ms]
-        )
+        answer = self.store.script("postpone", [keys.batch(batch.id), keys.schedule], [batch.id, batch.token, due_ms])
         return bool(answer)
 
     def finish(self, batch: Batch, counts: EventCounts, malformed: Sequence[bytes] = ()) -> bool:

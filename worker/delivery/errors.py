@@ -1,11 +1,11 @@
 """What can go wrong between a worker and its store.
 
-    DeliveryError
-    ├── StoreUnavailable      the store does not answer; nothing is known to have been written
-    ├── StoreFormatError      the store was written by a newer version; this worker must not touch it
-    ├── StoreHeld             the store may have lost claims; an operator has to confirm before anything is sent
-    ├── NotFound              no such delivery, batch, lane or dead letter
-    └── NotAllowed            the delivery's state does not allow what was asked
+DeliveryError
+├── StoreUnavailable      the store does not answer; nothing is known to have been written
+├── StoreFormatError      the store was written by a newer version; this worker must not touch it
+├── StoreHeld             the store may have lost claims; an operator has to confirm before anything is sent
+├── NotFound              no such delivery, batch, lane or dead letter
+└── NotAllowed            the delivery's state does not allow what was asked
 """
 
 from __future__ import annotations

@@ -232,9 +232,7 @@ class Lanes:
         client = self.store.client
         fields = ("held", "until", "reason", "since", "probe", "failures", "trips", "spread")
         self.store.ask(lambda: client.hdel(keys.lane(name), *fields))
-        waiting = [
-            one.decode() for one in self.store.ask(lambda: client.zrange(keys.lane_queue(name), 0, -1))
-        ]
+        waiting = [one.decode() for one in self.store.ask(lambda: client.zrange(keys.lane_queue(name), 0, -1))]
         if waiting:
             now = self.store.now_ms()
             self.store.ask(lambda: client.zadd(keys.schedule, dict.fromkeys(waiting, now), xx=True))
@@ -250,7 +248,7 @@ class Lanes:
         concurrency: int | None = None,
     ) -> None:
         """Override configured limits for the whole fleet at once; a ``rate`` of 0 lifts the limit."""
-        values: dict[str, str] = {}
+        values: dict[str | bytes, str] = {}
         if rate is not None:
             values["set:rate"] = str(1_000_000 / rate) if rate else "0"
         if burst is not None:

@@ -107,11 +107,13 @@ class Retention:
 
     Attributes:
         record: Life of a record from its terminal state, seconds.
+        dead_letter: Life of what is rejected or dead, with its payload, seconds.
         index: Life of a request's index, seconds; reports can be joined that long.
         journal: Entries of the journal, each holding the outcomes of one request.
     """
 
     record: float = 72 * 3600.0
+    dead_letter: float = 30 * 86400.0
     index: float = 7 * 86400.0
     journal: int = 5_000
 
@@ -201,9 +203,7 @@ class Ledger:
         Raises:
             StoreUnavailable: whether it was written is unknown.
         """
-        refused, pending = self._settle(
-            slips, outcomes, expect, about, origin, token, request_id, waiting, journal
-        )
+        refused, pending = self._settle(slips, outcomes, expect, about, origin, token, request_id, waiting, journal)
         late = [
             at
             for at, record in refused.items()
@@ -226,7 +226,7 @@ class Ledger:
                 if position not in again:
                     del refused[at]
         if pending:
-            self._apply_pending_reports(token, about)
+            self._apply_pending_reports(token)
         return refused
 
     def _settle(
@@ -302,6 +302,7 @@ class Ledger:
                 "".join(letters),
                 len(slips) if with_kept else 0,
                 len(waiting),
+                *self._life_ends(now, self.retention.dead_letter),
                 *batches,
                 *tail,
             ],
@@ -340,9 +341,7 @@ class Ledger:
         keys = self.store.keys
         now = self.store.now_ms()
         found = self.store.ask(
-            lambda: self.store.client.zrangebyscore(
-                keys.claims, "-inf", f"({now}", start=0, num=limit, withscores=True
-            )
+            lambda: self.store.client.zrangebyscore(keys.claims, "-inf", f"({now}", start=0, num=limit, withscores=True)
         )
         return [self._read_claim(token.decode(), int(end)) for token, end in found]
 
@@ -414,7 +413,7 @@ class Ledger:
         )  # fmt: skip
         return str(answer.decode())
 
-    def _apply_pending_reports(self, token: str, about: str) -> None:
+    def _apply_pending_reports(self, token: str) -> None:
         name = self.store.keys.request(token)
         client = self.store.client
         fields = self.store.ask(lambda: client.hgetall(name))
@@ -438,8 +437,9 @@ class Ledger:
             deliveries={name: key.decode() for name, key in values.items() if not name.startswith("_")},
         )
 
-    def _life_ends(self, now_ms: int) -> tuple[int, int]:
-        hour = (now_ms + round(self.retention.record * 1000)) // HOUR_MS
+    def _life_ends(self, now_ms: int, seconds: float | None = None) -> tuple[int, int]:
+        life = self.retention.record if seconds is None else max(seconds, self.retention.record)
+        hour = (now_ms + round(life * 1000)) // HOUR_MS
         return hour, (hour + 1) * HOUR_MS
 
 

@@ -45,9 +45,7 @@ class Schedule:
         """
         keys = self.store.keys
         now = self.store.now_ms()
-        due = self.store.ask(
-            lambda: self.store.client.zrangebyscore(keys.schedule, "-inf", now, start=0, num=limit)
-        )
+        due = self.store.ask(lambda: self.store.client.zrangebyscore(keys.schedule, "-inf", now, start=0, num=limit))
         if not due:
             return []
         ids = [one.decode() for one in due]

@@ -1,4 +1,4 @@
-"""The connection to the store: Lua scripts by name, errors in our words, patience, the store's clock, its format version."""
+"""The connection to the store: scripts by name, errors in our words, patience, the store's clock, its format."""
 
 from __future__ import annotations
 
@@ -144,14 +144,14 @@ class Store:
         script = self._scripts[name]
         return self.ask(lambda: script(keys=keys, args=args))
 
-    def ask(self, call: Callable[[], T]) -> T:
+    def ask(self, call: Callable[[], Any]) -> Any:
         """Run a call on the client with patience and with our errors.
 
         Raises:
             StoreUnavailable: as ``script``.
         """
 
-        def attempt() -> T:
+        def attempt() -> Any:
             try:
                 return call()
             except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:

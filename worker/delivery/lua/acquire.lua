@@ -60,7 +60,8 @@ if busy >= limit then
   if ARGV[10] ~= '' then
     redis.call('ZADD', KEYS[3], 'NX', now, ARGV[10])
   end
-  return {'full', string.format('%.0f', now + 60000), 'concurrency', ''}
+  -- A freed slot wakes it; should that wake-up be lost, it comes back by itself, later the longer the queue is.
+  return {'full', string.format('%.0f', now + 10000 + 20 * redis.call('ZCARD', KEYS[3])), 'concurrency', ''}
 end
 if interval > 0 and ARGV[9] ~= '1' then
   local tat = math.max(now_us, tonumber(lane[1] or '0')) + cost * interval
@@ -75,7 +76,7 @@ local wake = ''
 if not lane[5] and busy + 1 < limit then
   local waiting = redis.call('ZPOPMIN', KEYS[3])
   while waiting[1] and not redis.call('ZSCORE', KEYS[5], waiting[1]) do
-    waiting = redis.call('ZPOPMIN', KEYS[3])
+    waiting = redis.call('ZPOPMIN', KEYS[3]) -- ran meanwhile: gone from the schedule
   end
   if waiting[1] then
     wake = waiting[1]

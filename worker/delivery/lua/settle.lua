@@ -22,6 +22,7 @@
 --       12 MSG91's request id ('' when unknown)   13 how long the indexes live (ms)
 --       14 one letter per delivery: its new state ('W': scheduled, and the attempt does not count)
 --       15 k   16 m
+--       17, 18 as 5 and 6, for what is rejected or dead and may be replayed
 --       then seven per batch: id, due (ms), kind, body, items, queue, slot; one of kind 'grace' is a timer for what is in doubt
 --       then two per delivery whose new letter is not 'a': reason, and
 --            for w and W the number of its batch (from 1), for others the payload to keep ('' keeps none)
@@ -35,7 +36,7 @@ local n = #letters
 local attention = {i = KEYS[8], x = KEYS[9], r = KEYS[10]}
 local unfinished = {s = true, w = true, i = true}
 local batches_at = 10 + n + k
-local arg = 16 + m * 7
+local arg = 18 + m * 7
 local records = redis.call('MGET', unpack(KEYS, 11, 10 + n))
 local delta, folded, refused, kept_letters = {}, {}, {}, {}
 local created, settled = 0, 0
@@ -91,17 +92,21 @@ for i = 1, n do
     local new_ref = token
     if letter == 'w' then
       used[tonumber(extra)] = true
-      new_ref = ARGV[16 + tonumber(extra) * 7 - 6]
+      new_ref = ARGV[18 + tonumber(extra) * 7 - 6]
     elseif token == '' then
       new_ref = ref
+    end
+    local last_hour, last_ms = hour, ends
+    if letter == 'r' or letter == 'x' then
+      last_hour, last_ms = ARGV[17], ARGV[18]
     end
     local head = letter .. '|' .. by .. '|' .. attempts .. '|' .. now .. '|'
     if unfinished[letter] then
       redis.call('SET', KEYS[10 + i], head .. '|' .. new_ref .. '|' .. reason)
     else
-      local field = hour .. ':' .. letter
+      local field = last_hour .. ':' .. letter
       folded[field] = (folded[field] or 0) + 1
-      redis.call('SET', KEYS[10 + i], head .. hour .. '|' .. new_ref .. '|' .. reason, 'PXAT', ends)
+      redis.call('SET', KEYS[10 + i], head .. last_hour .. '|' .. new_ref .. '|' .. reason, 'PXAT', last_ms)
     end
     if attention[letter] then
       redis.call('ZADD', attention[letter], now, string.sub(KEYS[10 + i], -20))
@@ -112,7 +117,7 @@ for i = 1, n do
         if letter == 'i' then
           redis.call('SET', kept, extra)
         else
-          redis.call('SET', kept, extra, 'PXAT', ends)
+          redis.call('SET', kept, extra, 'PXAT', last_ms)
         end
       elseif record then
         redis.call('DEL', kept)
@@ -139,7 +144,7 @@ for field, change in pairs(folded) do
   end
 end
 for j = 1, m do
-  local at = 16 + j * 7 - 6
+  local at = 18 + j * 7 - 6
   if used[j] or (settled > 0 and ARGV[at + 2] == 'grace') then
     redis.call('HSET', KEYS[batches_at + j], 'received', now, 'kind', ARGV[at + 2], 'body', ARGV[at + 3],
       'items', ARGV[at + 4], 'count', '0', 'queue', ARGV[at + 5], 'slot', ARGV[at + 6])

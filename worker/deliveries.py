@@ -1,0 +1,148 @@
+"""A delivery on its way: everything needed to send it, keep it, and pick it up again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+
+from worker.delivery import Slip
+from worker.events import Event
+
+#: Attempts remembered per delivery; older ones are forgotten first.
+HISTORY_LENGTH = 20
+
+
+@dataclass(slots=True)
+class Delivery(Slip):
+    """One (event, mapping) pair with its resolved payload. ``Slip`` holds its key, message id, mapping and recipient.
+
+    Attributes:
+        destination: The destination's name.
+        version: Short hash of the mapping it was made by.
+        action: The action's name.
+        payload: The final fields; a retry sends exactly these, whatever the mapping says by then.
+        group: Deliveries of equal group may share a request.
+        cost: SMS parts; 1 for everything else.
+        expires_ms: After this moment it is not sent any more; ``None`` for never.
+        position: The event's place in its batch.
+        event: The event it came from, while it is known.
+        attempts: Requests that counted so far.
+        first_ms: When the first request left, 0 before.
+        history: One entry per request so far, newest last.
+    """
+
+    destination: str = ""
+    version: str = ""
+    action: str = ""
+    payload: dict[str, Any] = field(default_factory=dict)
+    group: str = ""
+    cost: int = 1
+    expires_ms: int | None = None
+    position: int = -1
+    event: Event | None = None
+    attempts: int = 0
+    first_ms: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_kept(self) -> dict[str, Any]:
+        """The form in which it is kept in the store."""
+        return asdict(self)
+
+    def keep(self) -> bytes:
+        """Its kept form, as bytes."""
+        return orjson.dumps(self.as_kept())
+
+    def remember(self, attempt: dict[str, Any]) -> None:
+        """Add one attempt to its history."""
+        self.history = [*self.history[-(HISTORY_LENGTH - 1) :], attempt]
+
+
+def dump(deliveries: Sequence[Delivery]) -> bytes:
+    """The bytes of a batch of deliveries that wait."""
+    return orjson.dumps([one.as_kept() for one in deliveries])
+
+
+def load(body: bytes) -> list[Delivery]:
+    """Read a batch of deliveries that wait."""
+    return [restore(one) for one in orjson.loads(body)]
+
+
+def restore(kept: dict[str, Any]) -> Delivery:
+    """A delivery from its kept form; fields of a newer version are left out."""
+    return Delivery(**{name: value for name, value in kept.items() if name in _FIELDS})
+
+
+def dump_claim(batch_id: str, deliveries: Iterable[Delivery]) -> bytes:
+    """What a claim remembers of its deliveries: everything but the event, which the batch still holds."""
+    return orjson.dumps(
+        [
+            batch_id,
+            *[
+                [
+                    one.key,
+                    one.message_id,
+                    one.mapping,
+                    one.recipient,
+                    one.destination,
+                    one.version,
+                    one.action,
+                    one.payload,
+                    one.group,
+                    one.cost,
+                    one.expires_ms,
+                    one.position,
+                    one.attempts,
+                    one.first_ms,
+                    one.history,
+                ]
+                for one in deliveries
+            ],
+        ]
+    )
+
+
+def load_claim(items: bytes) -> tuple[str, list[Delivery]]:
+    """The batch that brought them and the deliveries a claim remembers, without their events."""
+    batch_id, *rows = orjson.loads(items)
+    return batch_id, [
+        Delivery(
+            key=key,
+            message_id=message_id,
+            mapping=mapping,
+            recipient=recipient,
+            destination=destination,
+            version=version,
+            action=action,
+            payload=payload,
+            group=group,
+            cost=cost,
+            expires_ms=expires_ms,
+            position=position,
+            attempts=attempts,
+            first_ms=first_ms,
+            history=history,
+        )
+        for (
+            key,
+            message_id,
+            mapping,
+            recipient,
+            destination,
+            version,
+            action,
+            payload,
+            group,
+            cost,
+            expires_ms,
+            position,
+            attempts,
+            first_ms,
+            history,
+        ) in rows
+    ]
+
+
+_FIELDS = frozenset(Delivery.__dataclass_fields__)

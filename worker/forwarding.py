@@ -1,0 +1,299 @@
+"""Run a batch: parse, resolve, deliver, count. What a Celery task does, without Celery."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from worker import deliveries as kept
+from worker.actions import ACTIONS
+from worker.deliveries import Delivery
+from worker.delivery import (
+    Batch,
+    Batches,
+    EventCounts,
+    Expectation,
+    Kind,
+    Outcome,
+    State,
+    Store,
+    StoreUnavailable,
+    Waiting,
+)
+from worker.destinations import Destination, Destinations
+from worker.events import Event, Malformed, kind_of, parse
+from worker.pipeline import Over, Resolved, resolve_events, resolve_payload
+from worker.sending import Sender, Sent
+
+log = logging.getLogger(__name__)
+
+
+class Forwarder:
+    """Runs batches for one process.
+
+    Args:
+        store: The store.
+        batches: Its batches.
+        sender: The way out.
+        destinations: Gives the present configuration; asked once per batch, so that a reload takes effect between two.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        batches: Batches,
+        sender: Sender,
+        destinations: Callable[[], Destinations],
+    ) -> None:
+        self.store = store
+        self.batches = batches
+        self.sender = sender
+        self._destinations = destinations
+
+    def run(self, batch_id: str) -> bool:
+        """Run one batch under a token of its own.
+
+        Returns:
+            ``False`` when the batch is gone or another run has it: a doubled id ends here.
+        """
+        batch = self.batches.begin(batch_id)
+        if batch is None:
+            return False
+        try:
+            self._run(batch)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # The batch is not lost: it comes back, later each time, and the log says why.
+            wait = min(3600.0, 10.0 * 2 ** min(batch.runs, 10))
+            self.batches.postpone(batch, self.store.now_ms() + round(wait * 1000))
+            log.exception("batch %s failed, run %d; it runs again in %.0f s", batch.id, batch.runs, wait)
+        return True
+
+    def _run(self, batch: Batch) -> None:
+        destinations = self._destinations()
+        match batch.kind:
+            case Kind.EVENTS:
+                self._run_new(batch, destinations, self._resolve_events(batch, destinations))
+            case Kind.PAYLOADS:
+                self._run_new(batch, destinations, self._resolve_payloads(batch, destinations))
+            case Kind.DELIVERIES:
+                self._run_waiting(batch, destinations)
+            case Kind.GRACE:
+                self._run_grace(batch, destinations)
+
+    def _resolve_events(self, batch: Batch, destinations: Destinations) -> Resolved:
+        events = parse(batch.body, batch.count)
+        return resolve_events(events, self._targets(batch, destinations), now_ms=self.store.now_ms(), arrival=batch.id)
+
+    def _resolve_payloads(self, batch: Batch, destinations: Destinations) -> Resolved:
+        result = Resolved()
+        seen: set[str] = set()
+        targets = {one.name: one for one in self._targets(batch, destinations)}
+        now_ms = self.store.now_ms()
+        for position, item in enumerate(parse_payloads(batch.body, batch.count)):
+            if isinstance(item, Malformed):
+                result.malformed.append(item)
+                continue
+            result.parsed += 1
+            message_id = item.get("messageId") or f"{batch.id}-{position}"
+            if message_id in seen:
+                result.repeated.add(position)
+                continue
+            seen.add(message_id)
+            for destination in targets.values():
+                outcome = resolve_payload(
+                    item["payload"],
+                    destination=destination,
+                    action=ACTIONS[item["action"]],
+                    message_id=message_id,
+                    mapping=item["action"],
+                    position=position,
+                    now_ms=now_ms,
+                )
+                if isinstance(outcome, Over):
+                    result.over.append(outcome)
+                else:
+                    result.deliveries.append(outcome)
+        return result
+
+    def _targets(self, batch: Batch, destinations: Destinations) -> list[Destination]:
+        if not batch.destination:
+            return list(destinations)
+        found = destinations.get(batch.destination)
+        if found is None:
+            log.error("batch %s is for destination %r, which is not configured", batch.id, batch.destination)
+        return [found] if found else []
+
+    def _run_new(self, batch: Batch, destinations: Destinations, resolved: Resolved) -> None:
+        mine = self.sender.record(resolved.over, batch) if resolved.over else set()
+        sent = self._deliver(batch, destinations, resolved.deliveries)
+        if self._hand_back(batch, sent):
+            return
+        mine |= sent.mine
+        touched = {one.position for one in resolved.deliveries}
+        touched |= {one.delivery.position for one in resolved.over}
+        parents = len(mine)
+        duplicates = len(touched - mine) + len(resolved.repeated)
+        counts = EventCounts(
+            parsed=resolved.parsed,
+            malformed=len(resolved.malformed),
+            filtered=resolved.parsed - parents - duplicates,
+            duplicate=duplicates,
+            parent=parents,
+        )
+        if not self.batches.finish(batch, counts, [one.as_json() for one in resolved.malformed]):
+            log.warning("batch %s was taken over by another run", batch.id)
+
+    def _run_waiting(self, batch: Batch, destinations: Destinations) -> None:
+        waiting = kept.load(batch.body)
+        sent = self._deliver(batch, destinations, waiting)
+        if not self._hand_back(batch, sent):
+            self.batches.finish(batch, EventCounts())
+
+    def _deliver(self, batch: Batch, destinations: Destinations, deliveries: Sequence[Delivery]) -> Sent:
+        total = Sent()
+        by_destination: dict[str, list[Delivery]] = {}
+        for one in deliveries:
+            by_destination.setdefault(one.destination, []).append(one)
+        progress = _LeaseKeeper(self.batches, batch)
+        for name, members in by_destination.items():
+            destination = destinations.get(name)
+            if destination is None:
+                self._missing(batch, name, members, total)
+                continue
+            sent = self.sender.deliver(members, destination, batch, on_progress=progress)
+            total.mine |= sent.mine
+            total.busy_until_ms = max(total.busy_until_ms, sent.busy_until_ms)
+            if sent.stopped:
+                total.stopped = True
+                break
+        return total
+
+    def _missing(self, batch: Batch, name: str, members: list[Delivery], total: Sent) -> None:
+        """Deliveries that wait for a destination that has left the configuration: they are dead, and say so."""
+        by_action: dict[str, list[Delivery]] = {}
+        for one in members:
+            by_action.setdefault(one.action, []).append(one)
+        for action, group in by_action.items():
+            self.sender.ledger.settle(
+                group,
+                [Outcome(State.DEAD, f"destination {name} is not configured", one.keep()) for one in group],
+                expect=Expectation("w", batch.id),
+                about=f"{name}|{action}",
+                origin=batch.origin,
+            )
+        total.mine |= {one.position for one in members}
+
+    def _run_grace(self, batch: Batch, destinations: Destinations) -> None:
+        keys = batch.body.decode().split("\n")
+        resend: dict[tuple[str, str], list[Delivery]] = {}
+        for key, record, blob in zip(
+            keys, self.sender.ledger.records(keys), self.sender.ledger.kept(keys), strict=True
+        ):
+            if record is None or record.state is not State.IN_DOUBT or blob is None:
+                continue
+            delivery = kept.restore(blob)
+            delivery.key = key
+            destination = destinations.get(delivery.destination)
+            policy = destination.policies[delivery.action].in_doubt if destination else "hold"
+            if policy == "resend":
+                resend.setdefault((delivery.destination, delivery.action), []).append(delivery)
+            elif policy == "drop":
+                resolve_doubt(self.sender, [delivery], State.DEAD, "in doubt, dropped")
+        for members in resend.values():
+            resolve_doubt(self.sender, members, State.SCHEDULED, "in doubt, sent again by policy")
+        self.batches.finish(batch, EventCounts())
+
+    def _hand_back(self, batch: Batch, sent: Sent) -> bool:
+        """Give the batch back when it is not done with; it is run again, and what is settled stays settled."""
+        now_ms = self.store.now_ms()
+        if sent.stopped:
+            self.batches.postpone(batch, now_ms)
+            return True
+        if sent.busy_until_ms:
+            self.batches.postpone(batch, max(sent.busy_until_ms, now_ms) + 1000)
+            return True
+        return False
+
+
+class _LeaseKeeper:
+    """Pushes a batch's lease on while its requests are under way."""
+
+    def __init__(self, batches: Batches, batch: Batch) -> None:
+        self._batches = batches
+        self._batch = batch
+        self._next = time.monotonic() + batches.lease_ms / 3000
+
+    def __call__(self) -> bool:
+        if time.monotonic() < self._next:
+            return True
+        self._next = time.monotonic() + self._batches.lease_ms / 3000
+        return self._batches.extend(self._batch)
+
+
+def resolve_doubt(sender: Sender, deliveries: Sequence[Delivery], state: State, reason: str, *, due_ms: int = 0) -> int:
+    """Decide about deliveries in doubt: send again (scheduled), drop (dead) or accept.
+
+    Args:
+        sender: The way out.
+        deliveries: As they were kept; all of one destination and action.
+        state: What they become.
+        reason: Who decided, and why.
+        due_ms: When those that are scheduled are due; now unless given.
+
+    Returns:
+        How many were still in doubt and are now decided.
+    """
+    ledger = sender.ledger
+    decided = 0
+    by_token: dict[str, list[Delivery]] = {}
+    for one, record in zip(deliveries, ledger.records([d.key for d in deliveries]), strict=True):
+        if record is not None and record.state is State.IN_DOUBT:
+            by_token.setdefault(record.ref, []).append(one)
+    for token, members in by_token.items():
+        waiting = Waiting(due_ms=due_ms or sender.store.now_ms(), body=kept.dump(members), items=len(members))
+        refused = ledger.settle(
+            members,
+            [Outcome(state, reason, one.keep() if state is State.DEAD else b"") for one in members],
+            expect=Expectation("i", token),
+            about=f"{members[0].destination}|{members[0].action}",
+            waiting=[waiting] if state is State.SCHEDULED else (),
+            journal={"decided": reason},
+        )
+        decided += len(members) - len(refused)
+    return decided
+
+
+def parse_payloads(body: bytes, count: int) -> list[dict[str, Any] | Malformed]:
+    """Read a batch of payloads: objects of ``action``, ``payload`` and optionally ``messageId``."""
+    items: list[dict[str, Any] | Malformed] = []
+    for position, line in enumerate(body.split(b"\n")):
+        raw = line[:2000].decode("utf-8", "replace")
+        try:
+            item: Event = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            items.append(Malformed(position, "not_json", f"not JSON: {error.msg}", raw))
+            continue
+        problem = _payload_problem(item)
+        items.append(Malformed(position, *problem, raw) if problem else item)
+    if len(items) != count:
+        log.error("a batch of %d payloads holds %d lines", count, len(items))
+    return items
+
+
+def _payload_problem(item: Any) -> tuple[str, str] | None:
+    if not isinstance(item, dict):
+        return "not_an_object", f"a payload is a JSON object, this is {kind_of(item)}"
+    if item.get("action") not in ACTIONS:
+        return "action_unknown", f"action: expected one of {', '.join(ACTIONS)}"
+    if not isinstance(item.get("payload"), dict):
+        return "payload_not_object", f"payload: expected an object, got {kind_of(item.get('payload'))}"
+    message_id = item.get("messageId")
+    if message_id is not None and not isinstance(message_id, str):
+        return "id_not_string", f"messageId: expected a string, got {kind_of(message_id)}"
+    return None

@@ -1,0 +1,124 @@
+"""One worker process: its configuration, its runtime, its maintenance, from start to shutdown."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+
+from worker.app import app, configure
+from worker.configuration import ConfigurationError
+from worker.destinations import Destinations, load_destinations
+from worker.maintenance import Maintenance
+from worker.queueing import Queueing
+from worker.runtime import Runtime, build_runtime
+from worker.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+
+class LiveDestinations:
+    """The present configuration; a broken file never replaces a good one."""
+
+    def __init__(self, destinations: Destinations, settings: Settings) -> None:
+        self.current = destinations
+        self._settings = settings
+        self._said = ""
+
+    def __call__(self) -> Destinations:
+        """The present configuration."""
+        return self.current
+
+    def refresh(self) -> bool:
+        """Load changed files again; ``True`` when the configuration is a new one."""
+        if not self.current.changed():
+            return False
+        try:
+            self.current = load_destinations(self._settings.destinations_file, os.environ, settings=self._settings)
+        except ConfigurationError as error:
+            if str(error) != self._said:
+                self._said = str(error)
+                log.error("the changed configuration is not used, the last good one stays: %s", error)  # noqa: TRY400
+            return False
+        self._said = ""
+        log.info("configuration loaded again: %s", ", ".join(self.current.names))
+        return True
+
+
+class Process:
+    """A worker process.
+
+    Args:
+        settings: Its settings; ``REDIS_URL`` must be set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.redis_url is None:
+            msg = "a worker needs REDIS_URL; `msg91-destination up` starts everything on one machine"
+            raise ConfigurationError(msg)
+        self.settings = settings
+        self.destinations = LiveDestinations(
+            load_destinations(settings.destinations_file, os.environ, settings=settings), settings
+        )
+        configure(
+            app,
+            settings.broker_url(settings.redis_url),
+            namespace=settings.namespace,
+            soft_shutdown=settings.shutdown_grace,
+        )
+        self.queueing = Queueing(app)
+        self.runtime: Runtime = build_runtime(
+            settings, settings.redis_url, self.destinations, wake=self.queueing.publish
+        )
+        self.maintenance = Maintenance(
+            self.runtime.core.schedule,
+            self.runtime.sender,
+            self.destinations,
+            publish=self.queueing.publish,
+            queue_length=self.queueing.length,
+            refresh=self.destinations.refresh,
+            interval=settings.promote_interval,
+            limit=settings.promote_limit,
+            queue_limit=settings.promote_queue_limit,
+        )
+
+    def start(self) -> None:
+        """Start what runs on the side."""
+        self.maintenance.start()
+
+    def begin_shutdown(self) -> None:
+        """Take no new request; what is in flight is finished, the rest is handed back."""
+        self.runtime.stopping.set()
+
+    def stop(self) -> None:
+        """Stop what runs on the side and close connections."""
+        self.begin_shutdown()
+        self.maintenance.stop()
+        self.runtime.core.store.patience.stop.set()
+        self.runtime.clients.close()
+
+
+_lock = threading.Lock()
+_process: Process | None = None
+
+
+def current() -> Process:
+    """This process's runtime, made at first use.
+
+    Raises:
+        ConfigurationError: the environment or a file cannot be used.
+    """
+    global _process  # noqa: PLW0603 - one per process, by Celery's nature
+    with _lock:
+        if _process is None:
+            _process = Process(load_settings())
+        return _process
+
+
+def close() -> None:
+    """Stop this process's runtime, if there is one."""
+    global _process  # noqa: PLW0603
+    with _lock:
+        if _process is not None:
+            _process.stop()
+            _process = None

@@ -1,0 +1,155 @@
+"""Everything one process needs, put together once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from worker.delivery import (
+    Batches,
+    Journal,
+    Lanes,
+    Ledger,
+    Patience,
+    Retention,
+    Schedule,
+    Store,
+    connect,
+)
+from worker.destinations import Destination, Destinations
+from worker.forwarding import Forwarder
+from worker.msg91.client import Msg91Client
+from worker.sending import Sender, Timing
+from worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Core:
+    """The store and its parts: what doors and commands need."""
+
+    store: Store
+    batches: Batches
+    ledger: Ledger
+    lanes: Lanes
+    schedule: Schedule
+    journal: Journal
+
+
+def open_core(
+    settings: Settings,
+    store_url: str,
+    *,
+    patience: float | None = 0.0,
+    stopping: threading.Event | None = None,
+) -> Core:
+    """Connect to the store and check its format.
+
+    Args:
+        settings: The process's settings.
+        store_url: The store.
+        patience: Seconds to wait for a store that is away; ``None`` waits until ``stopping``.
+        stopping: Ends the waiting.
+
+    Raises:
+        StoreFormatError: the store is newer than this version.
+        StoreUnavailable: the store does not answer.
+    """
+    store = Store(connect(store_url), settings.namespace, Patience(patience, stopping))
+    store.open()
+    retention = Retention(
+        record=settings.record_ttl,
+        dead_letter=settings.record_ttl,
+        index=settings.index_ttl,
+        journal=settings.journal_length,
+    )
+    return Core(
+        store=store,
+        batches=Batches(store, lease=settings.batch_lease),
+        ledger=Ledger(store, retention),
+        lanes=Lanes(store),
+        schedule=Schedule(store),
+        journal=Journal(store),
+    )
+
+
+class Clients:
+    """One pooled MSG91 client per account and process, made at first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._clients: dict[tuple[str, str, bool], Msg91Client] = {}
+        self._lock = threading.Lock()
+
+    def of(self, destination: Destination, family: str) -> Msg91Client:
+        """The client for one family of a destination's endpoints."""
+        key = (
+            destination.base_url,
+            destination.authkey.get_secret_value(),
+            destination.lanes[family].treat_503_as_in_doubt,
+        )
+        client = self._clients.get(key)
+        if client is None:
+            with self._lock:
+                client = self._clients.get(key)
+                if client is None:
+                    client = self._clients[key] = Msg91Client(
+                        key[0],
+                        key[1],
+                        total_timeout=self._settings.request_deadline,
+                        read_timeout=self._settings.request_deadline,
+                        treat_503_as_unknown=key[2],
+                    )
+        return client
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            client.close()
+
+
+@dataclass(slots=True)
+class Runtime:
+    """What a worker process runs on."""
+
+    core: Core
+    sender: Sender
+    forwarder: Forwarder
+    clients: Clients
+    stopping: threading.Event
+
+
+def build_runtime(
+    settings: Settings,
+    store_url: str,
+    destinations: Callable[[], Destinations],
+    *,
+    wake: Callable[[str, str], object],
+    patience: float | None = None,
+) -> Runtime:
+    """Put a worker process together.
+
+    Args:
+        settings: Its settings.
+        store_url: The store.
+        destinations: Gives the present configuration.
+        wake: Tells Celery of a batch that can go now.
+        patience: As ``open_core``.
+    """
+    stopping = threading.Event()
+    core = open_core(settings, store_url, patience=patience, stopping=threading.Event())
+    clients = Clients(settings)
+    sender = Sender(
+        core.store,
+        core.ledger,
+        core.lanes,
+        clients.of,
+        timing=Timing(deadline=settings.request_deadline, lease=settings.claim_lease),
+        wake=wake,
+        stopping=stopping,
+    )
+    forwarder = Forwarder(core.store, core.batches, sender, destinations)
+    return Runtime(core, sender, forwarder, clients, stopping)

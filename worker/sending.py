@@ -1,0 +1,415 @@
+"""The way out: the lane grants a slot, the ledger claims, the request leaves, the outcome is settled."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from worker.actions import ACTIONS, Action
+from worker.deliveries import Delivery, dump, dump_claim
+from worker.delivery import (
+    Batch,
+    Ending,
+    Expectation,
+    Grant,
+    Lanes,
+    Ledger,
+    Outcome,
+    Record,
+    State,
+    Store,
+    Verdict,
+    Waiting,
+    new_id,
+)
+from worker.delivery import Kind as BatchKind
+from worker.destinations import Destination
+from worker.msg91.answers import Answer
+from worker.msg91.client import Request
+from worker.outcomes import Decision, decide, ending_of, reason_of
+from worker.pipeline import Over
+
+log = logging.getLogger(__name__)
+
+#: Tells Celery of a batch that can go now: batch id, queue.
+Wake = Callable[[str, str], object]
+
+
+class Client(Protocol):
+    """What is asked of an MSG91 client."""
+
+    def send(self, request: Request, *, deadline: float | None = None, write_by: float | None = None) -> Answer:
+        """Make one request; never raises for the provider or the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things may take, seconds.
+
+    Attributes:
+        deadline: One request, from first byte to the end of the answer.
+        lease: A claim; the deadline must end well inside it.
+        margin: What must be left of the lease, beyond the deadline, when the first byte is written.
+    """
+
+    deadline: float = 20.0
+    lease: float = 60.0
+    margin: float = 5.0
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of the deliveries handed to ``Sender.deliver``.
+
+    Attributes:
+        mine: Positions (in the batch) of events that are the parent of at least one delivery.
+        busy_until_ms: A delivery of this batch is still being sent by an earlier run: come back after this moment.
+        stopped: The worker is shutting down and did not get to all of them.
+    """
+
+    mine: set[int] = field(default_factory=set)
+    busy_until_ms: int = 0
+    stopped: bool = False
+
+
+class Sender:
+    """Delivers for one process.
+
+    Args:
+        store: The store.
+        ledger: Its ledger.
+        lanes: Its lanes.
+        client_of: The MSG91 client for a family of a destination's endpoints.
+        timing: How long things may take.
+        wake: Tells Celery of a batch that can go now.
+        stopping: Set when the worker shuts down; what has not left by then is handed back.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        lanes: Lanes,
+        client_of: Callable[[Destination, str], Client],
+        *,
+        timing: Timing | None = None,
+        wake: Wake | None = None,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        self.store = store
+        self.ledger = ledger
+        self.lanes = lanes
+        self._client_of = client_of
+        self.timing = timing or Timing()
+        self._wake = wake or (lambda _batch_id, _queue: None)
+        self.stopping = stopping or threading.Event()
+
+    def record(self, over: Iterable[Over], batch: Batch) -> set[int]:
+        """Write down deliveries that are over before anything was sent.
+
+        Returns:
+            Positions of events that are their parents.
+        """
+        mine: set[int] = set()
+        groups: dict[str, list[Over]] = {}
+        for one in over:
+            groups.setdefault(f"{one.delivery.destination}|{one.delivery.action}", []).append(one)
+        for about, members in groups.items():
+            refused = self.ledger.settle(
+                [one.delivery for one in members],
+                [
+                    Outcome(one.state, one.reason, one.delivery.keep() if one.state is State.REJECTED else b"")
+                    for one in members
+                ],
+                expect=Expectation("-"),
+                about=about,
+                origin=batch.origin,
+            )
+            mine |= _parents([one.delivery for one in members], refused, batch)
+        return mine
+
+    def deliver(
+        self,
+        deliveries: Sequence[Delivery],
+        destination: Destination,
+        batch: Batch,
+        *,
+        on_progress: Callable[[], bool] | None = None,
+    ) -> Sent:
+        """Deliver what shares a destination: now, or through the schedule.
+
+        Args:
+            deliveries: New ones, or those that waited in ``batch``.
+            destination: Theirs.
+            batch: The batch that brings them.
+            on_progress: Called before each request; ``False`` ends the work because the batch is no longer ours.
+        """
+        sent = Sent()
+        slot = batch.slot
+        for request in requests_of(deliveries, destination):
+            if self.stopping.is_set() or (on_progress is not None and not on_progress()):
+                sent.stopped = True
+                return sent
+            self._deliver_one(request, destination, batch, sent, slot=slot)
+            slot = ""
+        return sent
+
+    def _deliver_one(
+        self, deliveries: list[Delivery], destination: Destination, batch: Batch, sent: Sent, *, slot: str
+    ) -> None:
+        action = ACTIONS[deliveries[0].action]
+        about = f"{destination.name}|{action.name}"
+        deliveries = self._expire(deliveries, about, batch, sent)
+        if not deliveries:
+            return
+        settings = destination.lanes[action.family]
+        lane, limits = settings.name, settings.limits
+        token = new_id()
+        lease_end_ms = self.store.now_ms() + round(self.timing.lease * 1000)
+        write_by = time.monotonic() + self.timing.lease - self.timing.deadline - self.timing.margin
+        waiting = Waiting(due_ms=0, body=b"", items=len(deliveries), queue=batch.queue)  # its id is what the lane wakes
+        grant = self.lanes.acquire(
+            lane,
+            limits,
+            token=token,
+            lease_end_ms=lease_end_ms,
+            cost=sum(one.cost for one in deliveries) if settings.cost == "parts" else 1,
+            slot=slot == lane,
+            waiter=waiting.id,
+        )
+        if grant.wake:
+            self._wake(grant.wake, batch.queue)
+        if grant.verdict is not Verdict.GO:
+            self._wait(deliveries, waiting, grant, about, batch, sent, slot=lane if slot == lane else "")
+            return
+        blocked = self.ledger.claim(
+            deliveries,
+            token=token,
+            lease_end_ms=lease_end_ms,
+            origin=batch.origin,
+            from_batch=batch.id,
+            about=about,
+            items=dump_claim(batch.id, deliveries),
+        )
+        sent.mine |= _parents(deliveries, blocked, batch)
+        for record in blocked.values():
+            if record.state is State.SENDING and record.origin == batch.origin:
+                sent.busy_until_ms = max(sent.busy_until_ms, record.at_ms + round(self.timing.lease * 1000))
+        claimed = [one for at, one in enumerate(deliveries) if at not in blocked] if blocked else deliveries
+        if not claimed:
+            self.lanes.release(lane, limits, token=token, ending=Ending.NONE)
+            return
+        answer = self._request(claimed, action, destination, token, write_by)
+        self._settle(claimed, answer, action, destination, token, about, batch, lease_end_ms)
+        woken = self.lanes.release(
+            lane,
+            limits,
+            token=token,
+            ending=ending_of(answer),
+            reason=reason_of(answer),
+            pause=answer.retry_after or 1.0,
+            latency=answer.elapsed,
+        )
+        if woken:
+            self._wake(woken, batch.queue)
+
+    def _request(
+        self,
+        deliveries: list[Delivery],
+        action: Action,
+        destination: Destination,
+        token: str,
+        write_by: float,
+    ) -> Answer:
+        request = action.build([one.payload for one in deliveries], destination.context, token)
+        return self._client_of(destination, action.family).send(
+            request, deadline=time.monotonic() + self.timing.deadline, write_by=write_by
+        )
+
+    def _settle(
+        self,
+        deliveries: list[Delivery],
+        answer: Answer,
+        action: Action,
+        destination: Destination,
+        token: str,
+        about: str,
+        batch: Batch,
+        lease_end_ms: int,
+    ) -> None:
+        now_ms = self.store.now_ms()
+        policy = destination.policies[action.name]
+        answers = action.read(answer, len(deliveries))
+        # one draw for the whole request: the least of many would be next to nothing
+        jitter = random.random()  # noqa: S311 - jitter, not a secret
+        decisions: list[Decision] = []
+        for delivery, one in zip(deliveries, answers, strict=True):
+            decision = decide(
+                delivery,
+                one,
+                policy,
+                repeatable=action.repeatable,
+                shared=len(deliveries) > 1 and one is answer,
+                now_ms=now_ms,
+                random=jitter,
+                resend_after_ms=lease_end_ms + round(self.timing.deadline * 1000),
+            )
+            decisions.append(decision)
+            if decision.state is not State.ACCEPTED:
+                delivery.remember(attempt_of(one, token, now_ms))
+                delivery.attempts += decision.counts
+                delivery.first_ms = delivery.first_ms or now_ms
+        outcomes, waiting = plan(deliveries, decisions, queue=batch.queue)
+        refused = self.ledger.settle(
+            deliveries,
+            outcomes,
+            expect=Expectation("si", token),
+            about=about,
+            token=token,
+            request_id=answer.request_id or "",
+            waiting=waiting,
+            journal={
+                "status": answer.status,
+                "code": answer.code,
+                "request_id": answer.request_id,
+                "elapsed_ms": round(answer.elapsed * 1000),
+            },
+        )
+        if refused:
+            log.warning("%d deliveries of request %s were settled by somebody else", len(refused), token)
+        for ready in waiting:
+            if ready.kind is BatchKind.DELIVERIES and ready.due_ms <= now_ms:
+                self._wake(ready.id, ready.queue)
+
+    def _expire(self, deliveries: list[Delivery], about: str, batch: Batch, sent: Sent) -> list[Delivery]:
+        if all(one.expires_ms is None for one in deliveries):
+            return deliveries
+        now_ms = self.store.now_ms()
+        late = [one for one in deliveries if one.expires_ms is not None and one.expires_ms <= now_ms]
+        if late:
+            refused = self.ledger.settle(
+                late,
+                [Outcome(State.EXPIRED, "time to live ran out")] * len(late),
+                expect=Expectation("-w", batch.id),
+                about=about,
+                origin=batch.origin,
+            )
+            sent.mine |= _parents(late, refused, batch)
+        return [one for one in deliveries if one not in late]
+
+    def _wait(
+        self,
+        deliveries: list[Delivery],
+        waiting: Waiting,
+        grant: Grant,
+        about: str,
+        batch: Batch,
+        sent: Sent,
+        *,
+        slot: str,
+    ) -> None:
+        waiting.due_ms = grant.when_ms
+        waiting.body = dump(deliveries)
+        lane = f"{deliveries[0].destination}:{ACTIONS[deliveries[0].action].family}"
+        waiting.slot = lane if grant.verdict is Verdict.SLOT else slot if grant.verdict is Verdict.FULL else ""
+        reason = f"lane {grant.verdict}: {grant.reason}" if grant.reason else f"lane {grant.verdict}"
+        refused = self.ledger.settle(
+            deliveries,
+            [Outcome(State.SCHEDULED, reason[:160], waiting=0, counts=False)] * len(deliveries),
+            expect=Expectation("-w", batch.id),
+            about=about,
+            origin=batch.origin,
+            waiting=[waiting],
+        )
+        sent.mine |= _parents(deliveries, refused, batch)
+
+
+def requests_of(deliveries: Sequence[Delivery], destination: Destination) -> Iterator[list[Delivery]]:
+    """Group deliveries that may share a request; where reports join by number, none carries a recipient twice."""
+    groups: dict[tuple[str, str], list[Delivery]] = {}
+    for one in deliveries:
+        groups.setdefault((one.action, one.group), []).append(one)
+    for (action, _), members in groups.items():
+        limit = destination.recipients(ACTIONS[action])
+        unique = ACTIONS[action].unique_recipients
+        rest = members
+        while rest:
+            chunk: list[Delivery] = []
+            recipients: set[str] = set()
+            later: list[Delivery] = []
+            for at, one in enumerate(rest):
+                if len(chunk) == limit:
+                    later += rest[at:]
+                    break
+                if unique and one.recipient in recipients:
+                    later.append(one)
+                else:
+                    recipients.add(one.recipient)
+                    chunk.append(one)
+            yield chunk
+            rest = later
+
+
+def plan(
+    deliveries: Sequence[Delivery], decisions: Sequence[Decision], *, queue: str
+) -> tuple[list[Outcome], list[Waiting]]:
+    """Turn decisions into outcomes and the batches that the settling script makes of those that wait."""
+    outcomes: list[Outcome] = []
+    groups: dict[tuple[str, int], list[Delivery]] = {}
+    doubts: dict[int, list[str]] = {}
+    splits = [one for one, decision in zip(deliveries, decisions, strict=True) if decision.split]
+    half = {id(one) for one in splits[: (len(splits) + 1) // 2]}
+    for delivery, decision in zip(deliveries, decisions, strict=True):
+        state, reason = decision.state, decision.reason
+        if state is State.SCHEDULED:
+            if decision.split:
+                group = ("first half" if id(delivery) in half else "second half", decision.due_ms or 0)
+            else:
+                group = (reason, decision.due_ms or 0)
+            groups.setdefault(group, []).append(delivery)
+            at = list(groups).index(group)
+            outcomes.append(Outcome(state, reason, waiting=at, counts=decision.counts))
+        else:
+            kept = b"" if state is State.ACCEPTED else delivery.keep()
+            outcomes.append(Outcome(state, reason, kept))
+            if state is State.IN_DOUBT and decision.due_ms is not None:
+                doubts.setdefault(decision.due_ms, []).append(delivery.key)
+    waiting = [
+        Waiting(due_ms=due_ms, body=dump(members), items=len(members), queue=queue)
+        for (_, due_ms), members in groups.items()
+    ]
+    waiting += [
+        Waiting(due_ms=due_ms, body="\n".join(keys).encode(), items=len(keys), kind=BatchKind.GRACE, queue=queue)
+        for due_ms, keys in doubts.items()
+    ]
+    return outcomes, waiting
+
+
+def attempt_of(answer: Answer, token: str, now_ms: int) -> dict[str, object]:
+    """What a delivery remembers of an attempt; texts and numbers in the answer are masked already."""
+    return {
+        "at": now_ms,
+        "token": token,
+        "class": answer.klass.value,
+        "status": answer.status,
+        "code": answer.code,
+        "message": answer.message,
+        "answer": answer.body[:500],
+        "maybe_sent": answer.sent,
+    }
+
+
+def _parents(
+    deliveries: Sequence[Delivery], refused: dict[int, Record] | dict[int, Record | None], batch: Batch
+) -> set[int]:
+    mine: set[int] = set()
+    for at, one in enumerate(deliveries):
+        record = refused.get(at) if at in refused else None
+        if at not in refused or (record is not None and record.origin == batch.origin):
+            mine.add(one.position)
+    return mine

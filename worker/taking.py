@@ -1,0 +1,115 @@
+"""Taking the claim check for events that a Celery producer sent inline: the first act of a task."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from worker.delivery import Batches, Kind
+from worker.events import join
+
+
+def batch_id_of(task_id: str) -> str:
+    """The batch id of a task, so that a redelivered task makes no second batch."""
+    return blake2b(task_id.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def take_events(batches: Batches, events: Any, *, task_id: str, destination: str = "", queue: str = "events") -> str:
+    """Accept events as a producer sent them: a list, one event, or JSON text of either, or one event per line.
+
+    Events without a ``messageId`` get one from the task's id and their place, the same at each redelivery.
+
+    Returns:
+        The batch id; the caller runs the batch.
+    """
+    items = read_items(events)
+    lines = [_line(item, f"{task_id}-{position}") for position, item in enumerate(items)]
+    return batches.accept(
+        join(lines),
+        len(lines),
+        batch_id=batch_id_of(task_id),
+        door="celery",
+        destination=destination,
+        queue=queue,
+        begun=True,
+    )
+
+
+def take_payloads(
+    batches: Batches,
+    action: str,
+    payloads: Any,
+    *,
+    task_id: str,
+    destination: str,
+    message_id: str | None = None,
+    queue: str = "events",
+) -> str:
+    """Accept payloads for one action: an object, a list of objects, or JSON text of either.
+
+    Args:
+        batches: Where they go.
+        action: The action's name.
+        payloads: Its fields, resolved by the producer.
+        task_id: Names this arrival.
+        destination: The destination's name.
+        message_id: Idempotency key of a single payload; several get it with their place.
+        queue: The Celery queue they belong to.
+
+    Returns:
+        The batch id; the caller runs the batch.
+    """
+    items = read_items(payloads)
+    base = message_id or task_id
+    lines = [
+        orjson.dumps(
+            {
+                "action": action,
+                "messageId": base if len(items) == 1 and message_id else f"{base}-{position}",
+                "payload": item,
+            },
+            default=str,
+        )
+        for position, item in enumerate(items)
+    ]
+    return batches.accept(
+        join(lines),
+        len(lines),
+        kind=Kind.PAYLOADS,
+        batch_id=batch_id_of(task_id),
+        door="celery",
+        destination=destination,
+        queue=queue,
+        begun=True,
+    )
+
+
+def read_items(events: Any) -> list[Any]:
+    """A list of what came: items of a list, one object, or what JSON text holds; text that is no JSON stays text."""
+    if isinstance(events, bytes | str):
+        try:
+            events = orjson.loads(events)
+        except orjson.JSONDecodeError:
+            text = events.decode("utf-8", "replace") if isinstance(events, bytes) else events
+            lines = [line for line in text.split("\n") if line.strip()]
+            return [_or_text(line) for line in lines] if len(lines) > 1 else [text]
+    return events if isinstance(events, list) else [events]
+
+
+def _or_text(line: str) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return line
+
+
+def _line(item: Any, message_id: str) -> bytes:
+    if isinstance(item, dict) and item.get("messageId") is None:
+        item = {**item, "messageId": message_id}
+    try:
+        return orjson.dumps(item)
+    except (TypeError, orjson.JSONEncodeError):
+        # What JSON cannot carry becomes its text: the event is recorded as malformed, not lost.
+        return orjson.dumps(repr(item))

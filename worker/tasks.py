@@ -1,0 +1,95 @@
+"""The Celery tasks. Thin: unpack, call one function, return. Their names are stable API for other producers.
+
+| task | arguments |
+| --- | --- |
+| ``worker.forward_events`` | ``events``: a list, one event, or JSON text; or ``batch_id`` (our own claim checks) |
+| ``worker.send_sms`` | ``payloads``: one or a list of `send_sms` fields; ``destination``, ``message_id`` |
+| ``worker.send_flow_sms`` | the same for `send_flow_sms` |
+| ``worker.record_user_events`` | the same for `record_user_events` |
+| ``worker.upsert_contact`` | the same for `upsert_contact` |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Task
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+
+from worker import process
+from worker.app import app
+from worker.taking import take_events, take_payloads
+
+
+@app.task(name="worker.forward_events", bind=True)
+def forward_events(self: Task, events: Any = None, *, batch_id: str | None = None, destination: str = "") -> None:
+    """Run a batch, by its id or given inline; inline events are claim-checked first."""
+    runtime = process.current().runtime
+    if batch_id is None:
+        batch_id = take_events(
+            runtime.core.batches,
+            events,
+            task_id=self.request.id,
+            destination=destination,
+            queue=_queue(self),
+        )
+    runtime.forwarder.run(batch_id)
+
+
+def _perform(self: Task, action: str, payloads: Any, destination: str, message_id: str | None) -> None:
+    current = process.current()
+    runtime = current.runtime
+    batch_id = take_payloads(
+        runtime.core.batches,
+        action,
+        payloads,
+        task_id=self.request.id,
+        destination=destination or current.destinations().names[0],
+        message_id=message_id,
+        queue=_queue(self),
+    )
+    runtime.forwarder.run(batch_id)
+
+
+@app.task(name="worker.send_sms", bind=True)
+def send_sms(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
+    """Send free-text SMS; without ``destination`` through the first one configured."""
+    _perform(self, "send_sms", payloads, destination, message_id)
+
+
+@app.task(name="worker.send_flow_sms", bind=True)
+def send_flow_sms(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
+    """Send SMS by Flow template."""
+    _perform(self, "send_flow_sms", payloads, destination, message_id)
+
+
+@app.task(name="worker.record_user_events", bind=True)
+def record_user_events(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
+    """Record Segmento user events."""
+    _perform(self, "record_user_events", payloads, destination, message_id)
+
+
+@app.task(name="worker.upsert_contact", bind=True)
+def upsert_contact(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
+    """Create or update Segmento contacts."""
+    _perform(self, "upsert_contact", payloads, destination, message_id)
+
+
+def _queue(task: Task) -> str:
+    info = task.request.delivery_info or {}
+    return str(info.get("routing_key") or "events")
+
+
+@worker_ready.connect(weak=False)
+def _start(**_: Any) -> None:
+    process.current().start()
+
+
+@worker_shutting_down.connect(weak=False)
+def _begin_shutdown(**_: Any) -> None:
+    process.current().begin_shutdown()
+
+
+@worker_shutdown.connect(weak=False)
+def _stop(**_: Any) -> None:
+    process.close()
