@@ -1,0 +1,245 @@
+"""Turns a mapping (raw values and directives, nested) into one function, and collects everything that is wrong with it.
+
+The compiler walks the mapping once, when it is loaded. Nothing of the mapping is looked at again per event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from mappings.errors import Problem, nearest
+from mappings.paths import Getter, compile_keys, explain_keys, parse_path
+from mappings.values import MISSING, type_name
+
+__all__ = ["Builder", "Compiler", "Kind", "Location", "Option", "Origin", "Place", "Read", "Resolver", "is_directive"]
+
+Resolver = Callable[[Any], Any]
+Location = tuple[str | int, ...]
+Builder = Callable[["Compiler", Any, "Place"], Resolver]
+Kind = Literal["any", "text", "text or directive", "object or directive", "boolean", "list"]
+
+#: Deeper mappings are refused: they could not be resolved within Python's recursion limit.
+MAX_DEPTH: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the mapping: as Segment names it in errors, and as the file is nested (the two differ in lists)."""
+
+    path: tuple[str, ...] = ()
+    location: Location = ()
+
+    def at(self, key: str | int) -> Place:
+        """The place of a member."""
+        return Place((*self.path, str(key)), (*self.location, key))
+
+    def within(self, key: str | int) -> Place:
+        """The place of a member that errors name like its parent."""
+        return replace(self, location=(*self.location, key))
+
+    def __str__(self) -> str:
+        return f"/{'/'.join(self.path)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a mapping comes from: gives problems their file, line and column."""
+
+    file: str | None = None
+    locate: Callable[[Location], tuple[int, int] | None] = lambda _: None
+    base: Location = ()
+
+    def problem(self, place: Place, message: str, suggestion: str | None = None) -> Problem:
+        """A problem with its position filled in."""
+        line, column = self.locate((*self.base, *place.location)) or (None, None)
+        return Problem(str(place), message, line, column, self.file, suggestion)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One look into an event, for explanations."""
+
+    path: str
+    value: Any
+    why_missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of a directive: what it may be, and whether it must be there."""
+
+    name: str
+    kind: Kind = "any"
+    required: bool = False
+
+
+@dataclass(slots=True)
+class Compiler:
+    """One compilation: the directives known, and what has been found so far."""
+
+    directives: Mapping[str, Builder]
+    origin: Origin = field(default_factory=Origin)
+    observer: Callable[[Read], None] | None = None
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    #: How many places of the mapping look into the event.
+    reads: int = 0
+    #: A list of the result may hold MISSING and needs a last pass.
+    holes: bool = False
+    scope: str = "$"
+
+    def problem(self, place: Place, message: str, suggestion: str | None = None) -> Resolver:
+        """Note a problem; the resolver given back never runs."""
+        self.problems.append(self.origin.problem(place, message, suggestion))
+        return _missing
+
+    def warning(self, place: Place, message: str, suggestion: str | None = None) -> None:
+        """Note something that works but is hardly meant."""
+        self.warnings.append(self.origin.problem(place, message, suggestion))
+
+    def value(self, mapping: Any, place: Place) -> Resolver:
+        """Compile a raw value or a directive."""
+        if len(place.location) > MAX_DEPTH:
+            return self.problem(place, f"is nested more than {MAX_DEPTH} levels deep.")
+        if isinstance(mapping, dict):
+            if any(isinstance(key, str) and key.startswith("@") for key in mapping):
+                return self._directive(mapping, place)
+            return self._object(mapping, place)
+        if isinstance(mapping, list | tuple):
+            return self._list(list(mapping), place)
+        if mapping is None or isinstance(mapping, str | int | float):
+            return constant(mapping)
+        return self.problem(place, f"should be a directive or a JSON value, but it is {type_name(mapping)}.")
+
+    def _directive(self, mapping: dict[str, Any], place: Place) -> Resolver:
+        keys = [key for key in mapping if key != "_metadata"]
+        if len(keys) > 1:
+            return self.problem(
+                place,
+                f"should have one directive and nothing beside it, but it has {len(keys)} keys:"
+                f" {', '.join(map(str, keys))}.",
+            )
+        name = keys[0]
+        build = self.directives.get(name)
+        if build is None:
+            known = nearest(name, self.directives)
+            return self.problem(
+                place,
+                f"has an unknown directive: {name}.",
+                f"Did you mean {known}?" if known else f"Directives are {', '.join(self.directives)}.",
+            )
+        return build(self, mapping[name], place.at(name))
+
+    def _object(self, mapping: dict[str, Any], place: Place) -> Resolver:
+        members = [(str(key), self.value(member, place.at(str(key)))) for key, member in mapping.items()]
+
+        def resolve(payload: Any) -> dict[str, Any]:
+            result = {}
+            for key, member in members:
+                value = member(payload)
+                if value is not MISSING:
+                    result[key] = value
+            return result
+
+        return resolve
+
+    def _list(self, mapping: list[Any], place: Place) -> Resolver:
+        items = [self.value(item, place.at(index)) for index, item in enumerate(mapping)]
+        self.holes = self.holes or any(isinstance(item, dict) for item in mapping)
+
+        def resolve(payload: Any) -> list[Any]:
+            return [item(payload) for item in items]
+
+        return resolve
+
+    def options(self, options: Any, place: Place, *known: Option) -> dict[str, Any] | None:
+        """The options of a directive, checked; None when they are not usable (the problems are noted).
+
+        Every option is checked before giving up, so that all mistakes show at once.
+        """
+        if not isinstance(options, dict) or is_directive(options):
+            kind = "a directive" if isinstance(options, dict) else type_name(options)
+            self.problem(place, f"should be an object of options, but it is {kind}.")
+            return None
+        before = len(self.problems)
+        for key in options:
+            self._check_option_name(str(key), place, [option.name for option in known])
+        for option in known:
+            if option.name in options:
+                self.check(options[option.name], option.kind, place.at(option.name))
+            elif option.required:
+                self.problem(place, f"should have the option {option.name!r}, but it does not.")
+        return options if len(self.problems) == before else None
+
+    def _check_option_name(self, name: str, place: Place, known: list[str]) -> None:
+        if name in known or name == "_metadata":
+            return
+        meant = nearest(name, known)
+        here = place.at(name)
+        if meant:
+            self.problem(here, "is not an option of this directive.", f"Did you mean {meant!r}?")
+        else:
+            self.warning(here, f"is not an option of this directive and is ignored. Options are {', '.join(known)}.")
+
+    def check(self, value: Any, kind: Kind, place: Place) -> bool:
+        """Whether an option is of its kind; notes a problem when it is not."""
+        directive = isinstance(value, dict) and is_directive(value)
+        accepted = {
+            "any": True,
+            "text": isinstance(value, str),
+            "text or directive": directive or isinstance(value, str),
+            "object or directive": isinstance(value, dict),
+            "boolean": isinstance(value, bool),
+            "list": isinstance(value, list),
+        }[kind]
+        if not accepted:
+            wanted = {
+                "text or directive": "text or a directive",
+                "object or directive": "an object or a directive",
+                "boolean": "true or false",
+                "list": "a list",
+            }.get(kind, kind)
+            found = "a directive" if directive else type_name(value)
+            self.problem(place, f"should be {wanted}, but it is {found}.")
+        return accepted
+
+    def path(self, path: str) -> Getter:
+        """A getter for a path, observed when somebody asked for explanations."""
+        self.reads += 1
+        keys = parse_path(path)
+        get = compile_keys(keys)
+        observer = self.observer
+        if observer is None:
+            return get
+        label = ".".join([self.scope, *keys])
+
+        def observed(payload: Any) -> Any:
+            value = get(payload)
+            observer(Read(label, value, explain_keys(keys, payload) if value is MISSING else None))
+            return value
+
+        return observed
+
+    def scoped(self, mapping: Any, place: Place, scope: str) -> Resolver:
+        """Compile a mapping whose paths start from another payload, named `scope` in explanations."""
+        outer, self.scope = self.scope, scope
+        try:
+            return self.value(mapping, place)
+        finally:
+            self.scope = outer
+
+
+def constant(value: Any) -> Resolver:
+    """A resolver that gives a value of the mapping itself."""
+    return lambda _: value
+
+
+def _missing(_: Any) -> Any:
+    return MISSING
+
+
+def is_directive(mapping: Any) -> bool:
+    """Whether a mapping is meant as a directive: an object with a key that starts with `@`."""
+    return isinstance(mapping, dict) and any(isinstance(key, str) and key.startswith("@") for key in mapping)

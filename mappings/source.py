@@ -1,0 +1,276 @@
+"""YAML or JSON text → plain values, with the line and column of every part of them.
+
+YAML is read by the rules of YAML 1.2's core schema: only `true` and `false` are booleans (`no` is text), dates are text.
+Aliases are followed, within bounds; duplicate keys are errors; no tag makes an object of anything.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+from mappings.compiler import Location
+from mappings.errors import MappingError, Problem
+
+__all__ = ["Source", "parse_json", "parse_yaml"]
+
+MAX_BYTES: Final = 1_000_000
+MAX_DEPTH: Final = 100
+#: Values a file may hold, aliases counted each time they are used.
+MAX_VALUES: Final = 100_000
+
+Position = tuple[int, int]
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(slots=True)
+class Source:
+    """What a file says, and where it says it."""
+
+    file: str
+    value: Any = None
+    positions: dict[Location, Position] = field(default_factory=dict)
+
+    def locate(self, location: Location) -> Position | None:
+        """The 1-based line and column of a part, or of the nearest part around it."""
+        while location and location not in self.positions:
+            location = location[:-1]
+        return self.positions.get(location)
+
+    def problem(self, location: Location, message: str, suggestion: str | None = None) -> Problem:
+        """A problem with one part of the file."""
+        line, column = self.locate(location) or (None, None)
+        path = f"/{'/'.join(map(str, location))}"
+        return Problem(path, message, line, column, self.file, suggestion)
+
+    def broken(self, message: str, position: Position | None) -> MappingError:
+        """The file cannot be read at all."""
+        line, column = position or (None, None)
+        return MappingError([Problem("", message, line, column, self.file)])
+
+
+def parse_json(text: str, file: str) -> Source:
+    """Read JSON.
+
+    Raises:
+        MappingError: It is not JSON, or an object has a key twice.
+    """
+    source = Source(file)
+    try:
+        source.value = json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise source.broken(f"This is not JSON: {error.msg}.", (error.lineno, error.colno)) from None
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise source.broken(f"This is not JSON: {reason}.", None) from None
+    _locate_json(text, source)
+    return source
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+
+
+def _locate_json(text: str, source: Source) -> None:
+    """Fill in the positions of a text that is known to be JSON."""
+    starts = [0, *(found.end() for found in re.finditer(r"\n", text))]
+    line = 0
+    stack: list[tuple[Location, bool, int | str | None]] = []  # location, is it an object, current key or index
+    problems: list[Problem] = []
+    expect_key = False
+    for found in _JSON_TOKEN.finditer(text):
+        while line + 1 < len(starts) and starts[line + 1] <= found.start():
+            line += 1
+        position = (line + 1, found.start() - starts[line] + 1)
+        token = found[0]
+        if token in "}]":
+            stack.pop()
+            expect_key = False
+        elif token == ",":
+            location, is_object, key = stack[-1]
+            stack[-1] = (location, is_object, key if isinstance(key, str) else (key or 0) + 1)
+            expect_key = is_object
+        elif token == ":":
+            expect_key = False
+        elif expect_key:
+            location = stack[-1][0]
+            key = json.loads(token)
+            stack[-1] = (location, True, key)
+            if (*location, key) in source.positions:
+                here = f"/{'/'.join(map(str, (*location, key)))}"
+                first = source.positions[*location, key][0]
+                problems.append(Problem(here, f"stands twice; the first is in line {first}.", *position, source.file))
+            source.positions[*location, key] = position
+        else:
+            location = ()
+            if stack:
+                outer, is_object, key = stack[-1]
+                location = (*outer, 0 if key is None else key)
+                if not is_object:
+                    source.positions[location] = position
+            else:
+                source.positions[location] = position
+            if token in "{[":
+                stack.append((location, token == "{", None))
+                expect_key = token == "{"
+    if problems:
+        raise MappingError(problems)
+
+
+def parse_yaml(text: str, file: str) -> Source:
+    """Read YAML (or JSON, which is nearly all YAML).
+
+    Raises:
+        MappingError: It is not YAML, a key stands twice, or it holds more than a mapping file may.
+    """
+    source = Source(file)
+    reader = _YamlReader(source)
+    try:
+        events = yaml.parse(text, Loader=_Loader)
+        source.value = reader.document(events)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        position = (mark.line + 1, mark.column + 1) if mark else None
+        raise source.broken(f"This is not YAML: {error.problem or error.context}.", position) from None
+    except yaml.YAMLError as error:
+        raise source.broken(f"This is not YAML: {str(error).splitlines()[0]}.", None) from None
+    if reader.problems:
+        raise MappingError(reader.problems)
+    return source
+
+
+# YAML 1.2 core schema, https://yaml.org/spec/1.2.2/#103-core-schema
+_NULL = re.compile(r"~|null|Null|NULL|")
+_BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,1000}", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
+
+
+class _YamlReader:
+    """Builds values from parser events: no recursion into libyaml, every bound in one place."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.values = 0
+        self.events: Iterator[Any] = iter(())
+
+    def document(self, events: Iterator[Any]) -> Any:
+        self.events = events
+        value = None
+        documents = 0
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise self.source.broken("The file should hold one YAML document.", _position(event))
+                value = self.node(next(events), (), 0)
+        return value
+
+    def node(self, event: Any, location: Location, depth: int) -> Any:
+        self.source.positions.setdefault(location, _position(event))
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event)
+        self.count(1, event)
+        if depth > MAX_DEPTH:
+            raise self.source.broken(f"This is nested more than {MAX_DEPTH} levels deep.", _position(event))
+        before = self.values
+        if isinstance(event, yaml.ScalarEvent):
+            value: Any = self.scalar(event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self.sequence(location, depth)
+        else:
+            value = self.mapping(location, depth)
+        tag = getattr(event, "tag", None)
+        if tag is not None and not tag.startswith("tag:yaml.org,2002:"):
+            self.problems.append(self.source.problem(location, f"has the tag {tag}, which means nothing here."))
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (value, self.values - before + 1)
+        return value
+
+    def count(self, values: int, event: Any) -> None:
+        self.values += values
+        if self.values > MAX_VALUES:
+            raise self.source.broken(f"The file holds more than {MAX_VALUES} values.", _position(event))
+
+    def alias(self, event: Any) -> Any:
+        if event.anchor not in self.anchors:
+            raise self.source.broken(f"*{event.anchor} refers to an anchor that is not complete.", _position(event))
+        value, size = self.anchors[event.anchor]
+        self.count(size, event)
+        return value
+
+    def sequence(self, location: Location, depth: int) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            items.append(self.node(event, (*location, len(items)), depth + 1))
+        return items
+
+    def mapping(self, location: Location, depth: int) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                raise self.source.broken("A key should be plain text.", _position(event))
+            key = event.value
+            here = (*location, key)
+            if key == "<<" and event.implicit[0]:
+                merged = self.merge(here, depth)
+                continue
+            if key in members:
+                first = self.source.positions[here][0]
+                message = f"stands twice; the first is in line {first}."
+                self.problems.append(
+                    Problem(f"/{'/'.join(map(str, here))}", message, *_position(event), self.source.file)
+                )
+            self.source.positions[here] = _position(event)
+            members[key] = self.node(next(self.events), here, depth + 1)
+        return merged | members
+
+    def merge(self, location: Location, depth: int) -> dict[str, Any]:
+        """`<<: *anchor` or `<<: [*one, *two]`; the first of a list wins."""
+        value = self.node(next(self.events), location, depth + 1)
+        merged: dict[str, Any] = {}
+        for part in reversed(value if isinstance(value, list) else [value]):
+            if not isinstance(part, dict):
+                self.problems.append(self.source.problem(location, "should be an object, or a list of objects."))
+                return {}
+            merged |= part
+        return merged
+
+    def scalar(self, event: Any) -> Any:
+        word = event.value
+        if event.tag is not None:
+            return _TAGGED.get(event.tag, str)(word) if event.tag in _TAGGED else word
+        return word if not event.implicit[0] else _plain(word)
+
+
+def _plain(word: str) -> Any:
+    if _NULL.fullmatch(word):
+        return None
+    if _BOOLEAN.fullmatch(word):
+        return word.lower() == "true"
+    if _INTEGER.fullmatch(word):
+        return int(word)
+    return float(word) if _FLOAT.fullmatch(word) else word
+
+
+_TAGGED: Final[dict[str, Any]] = {
+    "tag:yaml.org,2002:int": _plain,
+    "tag:yaml.org,2002:float": _plain,
+    "tag:yaml.org,2002:bool": _plain,
+}
+
+
+def _position(event: Any) -> Position:
+    return event.start_mark.line + 1, event.start_mark.column + 1
