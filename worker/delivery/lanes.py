@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from .store import Store
 
@@ -248,7 +249,7 @@ class Lanes:
         concurrency: int | None = None,
     ) -> None:
         """Override configured limits for the whole fleet at once; a ``rate`` of 0 lifts the limit."""
-        values: dict[str | bytes, str] = {}
+        values: dict[Any, Any] = {}
         if rate is not None:
             values["set:rate"] = str(1_000_000 / rate) if rate else "0"
         if burst is not None:
