@@ -121,12 +121,8 @@ def read_answer(
         # A cut-off number or word may be the start of another one, so bare texts count only when complete.
         bare = text.strip('"')
         if _BARE_REQUEST_ID.fullmatch(bare) and status < 300:
-            return Answer(
-                AnswerClass.ACCEPTED, request_id=bare, message="accepted", by_provider=True, **common
-            )
-        known = (
-            CODES.get(bare) if _BARE_CODE.fullmatch(bare) else find_text(bare) if len(bare) < 200 else None
-        )
+            return Answer(AnswerClass.ACCEPTED, request_id=bare, message="accepted", by_provider=True, **common)
+        known = CODES.get(bare) if _BARE_CODE.fullmatch(bare) else find_text(bare) if len(bare) < 200 else None
         if known is not None:
             return _coded(known, "", retry_after, common, known.code)
 
@@ -145,9 +141,7 @@ def mask_numbers(text: str) -> str:
     return _PHONE_LIKE.sub(r"*******\1", text)
 
 
-def _refused(
-    status: int, parsed: dict[str, Any], retry_after: float | None, common: dict[str, Any]
-) -> Answer:
+def _refused(status: int, parsed: dict[str, Any], retry_after: float | None, common: dict[str, Any]) -> Answer:
     """An error that MSG91 wrote: by its code or text, else by the status, else for good."""
     known = _known(parsed)
     text = _first_text(parsed)

@@ -147,9 +147,7 @@ class Msg91Client:
     def __repr__(self) -> str:
         return f"Msg91Client(base_url={self._origin!r})"
 
-    def send(
-        self, request: Request, *, deadline: float | None = None, write_by: float | None = None
-    ) -> Answer:
+    def send(self, request: Request, *, deadline: float | None = None, write_by: float | None = None) -> Answer:
         """Send a request and judge what comes back.
 
         Args:
@@ -226,9 +224,7 @@ class Msg91Client:
     def _read(
         self, request: Request, response: httpcore.Response, exchange: transport.Exchange, start: float
     ) -> Answer:
-        headers = {
-            name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers
-        }
+        headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
         # An answer that ends where the connection ends cannot be told from one that was cut off.
         complete = "content-length" in headers or "transfer-encoding" in headers or response.status == 204
         chunks: list[bytes] = []
@@ -253,7 +249,7 @@ class Msg91Client:
             complete=complete,
             elapsed=time.monotonic() - start,
         )
-        if not (complete and _ends_clean(headers, body, exchange.tail)):
+        if not (complete and _ends_clean(headers, body, exchange.raw)):
             # What is left over on the connection would be taken for the next request's answer.
             response.extensions["network_stream"].close()
         response.close()
@@ -273,11 +269,15 @@ class Msg91Client:
         return Answer(klass, code=code, message=message, sent=exchange.sent, elapsed=now - start)
 
 
-def _ends_clean(headers: Mapping[str, str], body: bytes, tail: bytes) -> bool:
-    """Tell whether the last bytes on the connection were the end of this answer and nothing more."""
-    if "transfer-encoding" in headers or not body:
-        return tail.endswith(b"\r\n\r\n")
-    return tail.endswith(body[-32:])
+def _ends_clean(headers: Mapping[str, str], body: bytes, raw: bytearray) -> bool:
+    """Tell whether what was read from the connection was this answer and nothing more."""
+    rest = bytes(raw)
+    while rest.startswith(b"HTTP/1.1 1"):
+        rest = rest.partition(b"\r\n\r\n")[2]
+    rest = rest.partition(b"\r\n\r\n")[2]
+    if "transfer-encoding" in headers:
+        return rest.endswith(b"\r\n\r\n") and b"HTTP/1." not in rest
+    return len(rest) == len(body)
 
 
 def _checked_origin(base_url: str) -> str:

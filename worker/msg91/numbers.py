@@ -51,8 +51,8 @@ class PhoneNumbers:
     Args:
         default_country: ISO 3166 code of the country whose numbers may come without country code.
         prefer: which reading wins where bare digits make a valid number in both. With ``IN`` about one in
-            twenty ten-digit mobile numbers is such a case: 9591234567 may be India's or, with country code
-            95, Myanmar's.
+            twenty ten-digit mobile numbers is such a case: 6581234567 may be India's or, with country code
+            65, Singapore's.
 
     Raises:
         InvalidNumber: the country is unknown.
@@ -64,9 +64,7 @@ class PhoneNumbers:
         country = default_country.strip().upper()
         metadata = PhoneMetadata.metadata_for_region(country, None) if country != "001" else None
         if metadata is None:
-            sentence = (
-                f"{default_country!r} is no country: expected an ISO 3166 code of two letters, such as IN"
-            )
+            sentence = f"{default_country!r} is no country: expected an ISO 3166 code of two letters, such as IN"
             raise InvalidNumber("unknown_country", sentence)
         self._country = country
         self._calling_code = str(metadata.country_code)
@@ -92,9 +90,7 @@ class PhoneNumbers:
         if isinstance(value, str):
             return self._read(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InvalidNumber(
-                "type", f"expected a phone number as text or number, but it was {_kind(value)}"
-            )
+            raise InvalidNumber("type", f"expected a phone number as text or number, but it was {_kind(value)}")
         if isinstance(value, float):
             if not value.is_integer() or value < 0 or value >= 1e15:
                 raise InvalidNumber(
@@ -170,8 +166,7 @@ class _Plan:
         regions = [
             metadata
             for region in COUNTRY_CODE_TO_REGION_CODE[calling_code]
-            if (metadata := PhoneMetadata.metadata_for_region_or_calling_code(calling_code, region))
-            is not None
+            if (metadata := PhoneMetadata.metadata_for_region_or_calling_code(calling_code, region)) is not None
         ]
         prefix = regions[0].national_prefix_for_parsing
         self._prefix = re.compile(prefix) if prefix else None
@@ -268,9 +263,7 @@ def _clean(text: str) -> tuple[str, bool]:
     if digits.isdecimal():
         return (digits if digits.isascii() else "".join(str(unicodedata.decimal(c)) for c in digits)), plus
     if _SCIENTIFIC.fullmatch(text.strip()):
-        sentence = (
-            "expected a phone number, but it was in scientific notation, which drops digits: store it as text"
-        )
+        sentence = "expected a phone number, but it was in scientific notation, which drops digits: store it as text"
         raise InvalidNumber("scientific", sentence)
     if any(c.isalpha() for c in written):
         if re.search(r"[0-9](?:ext|x|#|;ext=)", written, re.IGNORECASE):

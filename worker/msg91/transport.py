@@ -13,12 +13,13 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpcore
 
-_TAIL = 64
+#: Bytes of an answer that are remembered; more than the longest body that is read to its end.
+MAX_RAW = 256 * 1024
 
 
 class HandedBack(Exception):  # noqa: N818 - an event, not an error: the request was given back in time
@@ -45,13 +46,13 @@ class Exchange:
         deadline: `time.monotonic` after which nothing is waited for.
         write_by: `time.monotonic` after which the first byte must not be written.
         sent: True once a socket took a byte of the request.
-        tail: the last bytes read from the socket.
+        raw: what was read from the socket, at most `MAX_RAW` bytes.
     """
 
     deadline: float
     write_by: float
     sent: bool = False
-    tail: bytes = b""
+    raw: bytearray = field(default_factory=bytearray)
 
     def left(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
         """Seconds that the next step may take.
@@ -131,7 +132,8 @@ class Stream(httpcore.NetworkStream):
             raise httpcore.ReadTimeout("no answer in time") from None
         except OSError as error:
             raise httpcore.ReadError(_reason(error)) from None
-        exchange.tail = (exchange.tail + data)[-_TAIL:]
+        if len(exchange.raw) < MAX_RAW:
+            exchange.raw += data
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -182,6 +184,7 @@ class Stream(httpcore.NetworkStream):
         except OSError as error:
             self.close()
             raise TlsFailed(_reason(error)) from None
+        exchange.raw.clear()  # what a proxy said before the tunnel is no part of the answer
         return Stream(wrapped, self._current)
 
     def get_extra_info(self, info: str) -> Any:
