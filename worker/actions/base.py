@@ -24,7 +24,7 @@ DEFAULT_CONTACTS_PATH: Final = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
-class FieldErrors(Exception):  # noqa: N818 - holds several
+class FieldErrors(Exception):
     """The fields of an action cannot be sent.
 
     Attributes:

@@ -83,8 +83,4 @@ class RecordUserEvents(Action):
 
     def problems(self, context: ActionContext) -> list[str]:
         """A path with a placeholder needs a phonebook."""
-        return (
-            [NO_PHONEBOOK.format(setting="events_path")]
-            if lacks_phonebook(context.events_path, context)
-            else []
-        )
+        return [NO_PHONEBOOK.format(setting="events_path")] if lacks_phonebook(context.events_path, context) else []

@@ -7,7 +7,6 @@ from typing import Final
 _MSG91_TEMPLATE: Final = re.compile(r"[0-9a-fA-F]{24}")
 _DLT_TEMPLATE: Final = re.compile(r"[0-9]{17,21}")
 _TEMPLATE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SIX_LETTERS: Final = re.compile(r"[A-Za-z]{6}")
 _PROMOTIONAL_DIGITS: Final = re.compile(r"[0-9]{3,6}")
 _ALPHANUMERIC: Final = re.compile(r"[A-Za-z0-9]+")
 _LONG_NUMBER: Final = re.compile(r"[0-9]{1,15}")
@@ -15,6 +14,7 @@ _WALL_CLOCK: Final = re.compile(r"(\d{4})([-/])(\d{2})\2(\d{2}) (\d{2}):(\d{2}):
 _UNIX_SECONDS: Final = re.compile(r"[0-9]{9,11}")
 
 PROMOTIONAL_ROUTE: Final = "1"
+HALF_CHARACTER: Final = "expected text, but it has half a surrogate pair in it, which is no character"
 
 
 def sender_problem(sender: str, recipient: str, route: str, max_length: int) -> str | None:
@@ -27,7 +27,7 @@ def sender_problem(sender: str, recipient: str, route: str, max_length: int) -> 
         max_length: longest alphanumeric sender id outside India.
     """
     if recipient.startswith("91"):
-        if _SIX_LETTERS.fullmatch(sender):
+        if len(sender) == 6 and sender.isascii() and sender.isalpha():
             return None
         if route == PROMOTIONAL_ROUTE:
             if _PROMOTIONAL_DIGITS.fullmatch(sender):

@@ -84,9 +84,7 @@ class SendFlowSms(Action):
         sender = fields.get("senderID")
         if sender:
             if phone and (
-                problem := rules.sender_problem(
-                    sender, phone, context.default_route, context.max_sender_length
-                )
+                problem := rules.sender_problem(sender, phone, context.default_route, context.max_sender_length)
             ):
                 problems.add("senderID", problem)
             payload["sender"] = sender
@@ -99,7 +97,7 @@ class SendFlowSms(Action):
         if fields.get("realTimeResponse"):
             payload["realTimeResponse"] = "1"
         problems.raise_any()
-        group = "\x1f".join([str(payload.get(key, "")) for key in _SETTINGS])
+        group = "\x1f".join([f"{key}={payload[key]}" for key in _SETTINGS if key in payload])
         return Prepared(payload, phone, group, 1)
 
     def build(self, items: Sequence[dict[str, Any]], context: ActionContext, token: str) -> Request:
@@ -134,7 +132,7 @@ def _variables(values: Mapping[str, Any] | None, problems: Problems) -> dict[str
         elif not rules.well_formed(text):
             problems.add(
                 f"variables.{name}",
-                "expected text, but it has half a surrogate pair in it, which is no character",
+                rules.HALF_CHARACTER,
             )
         else:
             variables[name] = text

@@ -26,6 +26,10 @@ _SETTINGS: Final = (
 )
 
 
+#: The fields that the short way through `prepare` knows.
+_PLAIN: Final = frozenset({"phone", "message", "firstName", "senderID", "route", "unicode"})
+
+
 class SendSms(Action):
     """Free text, as Segment's MSG91 destination sends it."""
 
@@ -91,12 +95,10 @@ class SendSms(Action):
         message = fields["message"]
         unicode = get("unicode")
         size = measure(message, unicode=unicode)
-        if not message.strip():
+        if message.isspace():
             problems.add("message", "expected a text, but it was blank")
         elif not rules.well_formed(message):
-            problems.add(
-                "message", "expected a text, but it has half a surrogate pair in it, which is no character"
-            )
+            problems.add("message", rules.HALF_CHARACTER)
         elif size.parts > context.max_parts:
             problems.add(
                 "message",
@@ -105,14 +107,10 @@ class SendSms(Action):
             )
         route = get("route") or context.default_route
         if not (route.isascii() and route.isalnum() and len(route) <= 10):
-            problems.add(
-                "route", f"expected 4 (transactional) or 1 (promotional), but it was {len(route)} characters"
-            )
+            problems.add("route", f"expected 4 (transactional) or 1 (promotional), but it was {len(route)} characters")
         sender = get("senderID") or context.default_sender
         if sender is None:
-            problems.add(
-                "senderID", "missing: the event names no sender and the destination has no default_sender"
-            )
+            problems.add("senderID", "missing: the event names no sender and the destination has no default_sender")
         elif phone and (problem := rules.sender_problem(sender, phone, route, context.max_sender_length)):
             problems.add("senderID", problem)
         payload: dict[str, Any] = {
@@ -122,10 +120,11 @@ class SendSms(Action):
             "route": route,
             "unicode": int(size.encoding == "UCS-2" if unicode is None else unicode),
         }
-        if len(fields) > 2 or context.sms_country or context.dlt_template_id:
-            _add_options(payload, fields, context, problems)
-        problems.raise_any()
-        group = "\x1f".join([str(payload.get(key, "")) for key, _ in _SETTINGS])
+        group = f"{sender}\x1f{route}\x1f{payload['unicode']}"
+        if context.sms_country or context.dlt_template_id or not _PLAIN.issuperset(fields):
+            group += _add_options(payload, fields, context, problems)
+        if problems.errors:
+            problems.raise_any()
         return Prepared(payload, phone, group, size.parts)
 
     def build(self, items: Sequence[dict[str, Any]], context: ActionContext, token: str) -> Request:
@@ -145,18 +144,15 @@ class SendSms(Action):
             "recipients": len(items),
             "body": {
                 **settings,
-                "sms": [
-                    {"message": f"({size.characters} characters, {size.encoding})", "to": [mask(first["to"])]}
-                ],
+                "sms": [{"message": f"({size.characters} characters, {size.encoding})", "to": [mask(first["to"])]}],
             },
         }
         return Request("POST", PATH, orjson.dumps({**settings, "sms": sms}), sample=sample)
 
 
-def _add_options(
-    payload: dict[str, Any], fields: dict[str, Any], context: ActionContext, problems: Problems
-) -> None:
-    """Put what only some events or destinations set."""
+def _add_options(payload: dict[str, Any], fields: dict[str, Any], context: ActionContext, problems: Problems) -> str:
+    """Put what only some events or destinations set, and return what it adds to the group."""
+    before = len(payload)
     country = fields.get("country") or context.sms_country
     if country:
         if not (country.isascii() and country.isdigit() and len(country) <= 4):
@@ -167,20 +163,18 @@ def _add_options(
     if "schtime" in fields:
         payload["schtime"] = time = rules.schedule_time(fields["schtime"])
         if time is None:
-            problems.add(
-                "schtime", "expected YYYY-MM-DD HH:MM:SS, Unix seconds, or an ISO 8601 time with a zone"
-            )
-    campaign = fields.get("campaign")
-    if campaign:
-        if len(campaign) > 32:
-            problems.add("campaign", f"it must be 32 characters or fewer, but it was {len(campaign)}")
-        elif not rules.well_formed(campaign):
-            problems.add(
-                "campaign", "expected a text, but it has half a surrogate pair in it, which is no character"
-            )
-        payload["campaign"] = campaign
+            problems.add("schtime", "expected YYYY-MM-DD HH:MM:SS, Unix seconds, or an ISO 8601 time with a zone")
     dlt_template_id = fields.get("dltTemplateId") or context.dlt_template_id
     if dlt_template_id:
         if problem := rules.dlt_problem(dlt_template_id):
             problems.add("dltTemplateId", problem)
         payload["dlt_template_id"] = dlt_template_id
+    campaign = fields.get("campaign")
+    if campaign:
+        if len(campaign) > 32:
+            problems.add("campaign", f"it must be 32 characters or fewer, but it was {len(campaign)}")
+        elif not rules.well_formed(campaign):
+            problems.add("campaign", rules.HALF_CHARACTER)
+        payload["campaign"] = campaign
+    # The campaign, the only free text, comes last, so that no two settings make the same group.
+    return "".join([f"\x1f{key}={payload[key]}" for key in list(payload)[before:]])

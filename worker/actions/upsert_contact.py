@@ -84,8 +84,4 @@ class UpsertContact(Action):
 
     def problems(self, context: ActionContext) -> list[str]:
         """A path with a placeholder needs a phonebook."""
-        return (
-            [NO_PHONEBOOK.format(setting="contacts_path")]
-            if lacks_phonebook(context.contacts_path, context)
-            else []
-        )
+        return [NO_PHONEBOOK.format(setting="contacts_path")] if lacks_phonebook(context.contacts_path, context) else []

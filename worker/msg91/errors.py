@@ -25,7 +25,7 @@ class ClientSettingError(Msg91Error, ValueError):
     """A setting of the client cannot be used. The text names the setting and never shows its value."""
 
 
-class InvalidNumber(Msg91Error, ValueError):  # noqa: N818 - reads as what it says about the value
+class InvalidNumber(Msg91Error, ValueError):
     """A value is not a phone number.
 
     Attributes:

@@ -32,6 +32,8 @@ _MAX_TEXT: Final = 250  # libphonenumber's own limit
 _CACHE_SIZE: Final = 16_384
 
 _TYPES: Final = (
+    "mobile",
+    "fixed_line",
     "premium_rate",
     "toll_free",
     "shared_cost",
@@ -40,8 +42,6 @@ _TYPES: Final = (
     "pager",
     "uan",
     "voicemail",
-    "fixed_line",
-    "mobile",
 )
 
 
@@ -58,7 +58,7 @@ class PhoneNumbers:
         InvalidNumber: the country is unknown.
     """
 
-    __slots__ = ("_calling_code", "_country", "_idd", "_prefer", "_read")
+    __slots__ = ("_calling_code", "_country", "_idd", "_prefer")
 
     def __init__(self, default_country: str = "IN", *, prefer: Preference = "international") -> None:
         country = default_country.strip().upper()
@@ -70,7 +70,6 @@ class PhoneNumbers:
         self._calling_code = str(metadata.country_code)
         self._idd = re.compile(metadata.international_prefix or "(?!)")
         self._prefer = prefer
-        self._read = functools.lru_cache(_CACHE_SIZE)(self._read_text)
 
     def __repr__(self) -> str:
         return f"PhoneNumbers(default_country={self._country!r}, prefer={self._prefer!r})"
@@ -88,7 +87,7 @@ class PhoneNumbers:
             InvalidNumber: it is none; the text says why and does not show the number.
         """
         if isinstance(value, str):
-            return self._read(value)
+            return self._read_text(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidNumber("type", f"expected a phone number as text or number, but it was {_kind(value)}")
         if isinstance(value, float):
@@ -98,9 +97,10 @@ class PhoneNumbers:
                     "expected a phone number, but it was a number with a fraction, a sign or too many digits",
                 )
             value = int(value)
-        return self._read(str(value))
+        return self._read_text(str(value))
 
     def _read_text(self, text: str) -> str:
+        # No cache here: most numbers come once, and a miss would cost as much as reading.
         if text.isascii() and text.isdigit():
             digits, plus = text, False
         else:
@@ -237,6 +237,7 @@ def _international(digits: str) -> str | None:
     return digits if decided else None
 
 
+@functools.lru_cache(_CACHE_SIZE)
 def _by_library(text: str, region: str | None) -> str | None:
     try:
         number = phonenumbers.parse(text, region)

@@ -6,8 +6,7 @@ own page on long messages repeats: 160 characters, then 153 a part; 70, then 67 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 _BASIC = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -20,8 +19,7 @@ _is_gsm = re.compile(f"[{re.escape(_BASIC + _EXTENSION)}]*").fullmatch
 _extensions = re.compile(f"[{re.escape(_EXTENSION)}]").findall
 
 
-@dataclass(frozen=True, slots=True)
-class TextSize:
+class TextSize(NamedTuple):
     """The size of a message.
 
     Attributes:

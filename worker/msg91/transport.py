@@ -22,11 +22,11 @@ import httpcore
 MAX_RAW = 256 * 1024
 
 
-class HandedBack(Exception):  # noqa: N818 - an event, not an error: the request was given back in time
+class HandedBack(Exception):
     """The time to write the first byte had passed."""
 
 
-class NothingWritten(Exception):  # noqa: N818 - says what is proven
+class NothingWritten(Exception):
     """The connection was found closed before it took the first byte of the request."""
 
 
