@@ -6,6 +6,9 @@ import os
 import signal
 import sys
 import threading
+import warnings
+
+from celery.platforms import SecurityWarning
 
 from worker import process
 from worker.app import QUEUES, app
@@ -20,6 +23,8 @@ EXIT_USAGE = 2
 
 def main(concurrency: int, number: int) -> int:
     """Run a Celery worker with threads until TERM."""
+    # Celery warns of running as root for the sake of pickle, which is not accepted here.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     _end_with_parent()
     try:
         settings = load_settings()
@@ -30,6 +35,7 @@ def main(concurrency: int, number: int) -> int:
         return EXIT_USAGE
     app.worker_main(
         [
+            "--quiet",
             "worker",
             "--pool=threads",
             f"--concurrency={concurrency}",
@@ -37,7 +43,6 @@ def main(concurrency: int, number: int) -> int:
             f"--hostname=worker-{number}-{os.getpid()}@%h",
             "--without-gossip",
             "--without-mingle",
-            "--quiet",
             f"--loglevel={settings.log_level}",
         ]
     )
