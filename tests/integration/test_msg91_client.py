@@ -400,6 +400,23 @@ def test_write_by_is_checked_before_the_first_byte() -> None:
         assert len(server.received) == 2
 
 
+def test_closed_client() -> None:
+    """What is sent by a closed client is surely not sent, and says so."""
+    with serving(answering(http(SUCCESS))) as server:
+        with client_for(server.url) as client:
+            assert client.send(POST).klass is AnswerClass.ACCEPTED
+        answer = client.send(POST)
+        assert (answer.klass, answer.code, answer.sent) == (AnswerClass.RETRY, "closed", False)
+        assert len(server.received) == 1
+
+
+def test_idle_connections_are_closed_in_time() -> None:
+    """A connection that has been idle too long is not used again."""
+    with serving(answering(http(SUCCESS))) as server, client_for(server.url, keepalive_expiry=0.0) as client:
+        assert [client.send(POST).klass for _ in range(3)] == [AnswerClass.ACCEPTED] * 3
+        assert server.connections == 3
+
+
 def test_deadline_that_has_passed() -> None:
     """With no time left nothing is even connected to."""
     with serving(answering(http(SUCCESS))) as server, client_for(server.url) as client:

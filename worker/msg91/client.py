@@ -8,7 +8,6 @@ import functools
 import math
 import re
 import ssl
-import threading
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ import httpcore
 from worker.msg91 import transport
 from worker.msg91.answers import MAX_BODY, Answer, AnswerClass, mask_numbers, read_answer
 from worker.msg91.errors import ClientSettingError
+from worker.msg91.pool import Connect, Pool, PoolClosed
 
 #: Each attempt beyond the first needs a pooled connection that was found closed before it took a byte.
 _MAX_CONNECTIONS_TRIED: Final = 4
@@ -35,6 +35,7 @@ _NEVER_SENT: Final[dict[type[Exception], tuple[str, str]]] = {
     httpcore.ConnectTimeout: ("connect_timeout", "no connection could be made in time"),
     httpcore.ConnectError: ("connect_failed", "no connection could be made"),
     httpcore.ProxyError: ("proxy_refused", "the proxy refused to connect"),
+    PoolClosed: ("closed", "the client was closed"),
     httpcore.PoolTimeout: ("pool_timeout", "no connection became free in time"),
 }
 _MAYBE_SENT: Final[dict[type[Exception], tuple[str, str]]] = {
@@ -48,6 +49,7 @@ _MAYBE_SENT: Final[dict[type[Exception], tuple[str, str]]] = {
     httpcore.WriteError: ("connection_lost", "the connection was lost"),
 }
 _FAILURES: Final = {**_NEVER_SENT, **_MAYBE_SENT}
+_FAILURE_TYPES: Final = tuple(_FAILURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,7 @@ class Msg91Client:
                 "authkey: expected printable ASCII characters without spaces (check quotes and line ends)"
             )
         self._authkey = authkey
-        self._timeouts = {
-            "connect": connect_timeout,
-            "write": write_timeout,
-            "read": read_timeout,
-            "pool": pool_timeout,
-        }
+        self._timeouts = {"connect": connect_timeout, "write": write_timeout, "read": read_timeout}
         self._total_timeout = total_timeout
         self._treat_503_as_unknown = treat_503_as_unknown
         self._headers = [
@@ -134,15 +131,15 @@ class Msg91Client:
             (b"user-agent", b"msg91-destination"),
         ]
         self._current = transport.Current()
-        self._pool = _pool(
+        self._pool_timeout = pool_timeout
+        connect = _connector(
+            self._origin,
             _environment_proxy(self._origin) if proxy is None else proxy,
             ssl_context=ssl_context or _shared_ssl_context(),
-            max_connections=max_connections,
-            max_keepalive_connections=max_connections,
             keepalive_expiry=keepalive_expiry,
             network_backend=transport.Backend(self._current),
         )
-        self._close_lock = threading.Lock()
+        self._pool = Pool(connect, max_connections)
 
     def __repr__(self) -> str:
         return f"Msg91Client(base_url={self._origin!r})"
@@ -167,18 +164,25 @@ class Msg91Client:
         self._current.exchange = exchange
         wire = self._wire(request)
         for tried in range(1, _MAX_CONNECTIONS_TRIED + 1):
-            if stop - time.monotonic() <= 0:
-                return self._failed(httpcore.ConnectTimeout("the total deadline has passed"), exchange, start)
             try:
-                response = self._pool.handle_request(wire)
+                left = exchange.left(self._pool_timeout, httpcore.ConnectTimeout)
+                connection = self._pool.take(left)
+            except (httpcore.ConnectTimeout, httpcore.PoolTimeout, PoolClosed) as error:
+                return self._failed(error, exchange, start)
+            reusable = False
+            try:
+                response = connection.handle_request(wire)
+                answer, reusable = self._read(request, response, exchange, start)
             except transport.NothingWritten as error:
                 # Nothing was written: another connection may be tried without a doubt.
                 if tried == _MAX_CONNECTIONS_TRIED:
                     return self._failed(error, exchange, start)
-            except tuple(_FAILURES) as error:
+            except _FAILURE_TYPES as error:
                 return self._failed(error, exchange, start)
             else:
-                return self._read(request, response, exchange, start)
+                return answer
+            finally:
+                self._pool.give(connection, reusable=reusable)
         raise AssertionError("unreachable")  # pragma: no cover
 
     def probe(self) -> Answer:
@@ -196,9 +200,8 @@ class Msg91Client:
         return answer
 
     def close(self) -> None:
-        """Close every connection."""
-        with self._close_lock:
-            self._pool.close()
+        """Close the connections; whatever is sent from now on is answered as surely not sent."""
+        self._pool.close()
 
     def _wire(self, request: Request) -> httpcore.Request:
         path = request.path
@@ -223,7 +226,8 @@ class Msg91Client:
 
     def _read(
         self, request: Request, response: httpcore.Response, exchange: transport.Exchange, start: float
-    ) -> Answer:
+    ) -> tuple[Answer, bool]:
+        """Read and judge an answer; the flag says whether its connection may be used again."""
         headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
         # An answer that ends where the connection ends cannot be told from one that was cut off.
         complete = "content-length" in headers or "transfer-encoding" in headers or response.status == 204
@@ -236,7 +240,7 @@ class Msg91Client:
                 if size > MAX_BODY:
                     complete = False
                     break
-        except tuple(_FAILURES):
+        except _FAILURE_TYPES:
             complete = False
         body = b"".join(chunks)[:MAX_BODY]
         answer = read_answer(
@@ -249,11 +253,9 @@ class Msg91Client:
             complete=complete,
             elapsed=time.monotonic() - start,
         )
-        if not (complete and _ends_clean(headers, body, exchange.raw)):
-            # What is left over on the connection would be taken for the next request's answer.
-            response.extensions["network_stream"].close()
         response.close()
-        return answer
+        # What is left over on a connection would be taken for the next request's answer.
+        return answer, complete and _ends_clean(headers, body, exchange.raw)
 
     def _failed(self, error: Exception, exchange: transport.Exchange, start: float) -> Answer:
         code, sentence = next(entry for kind, entry in _FAILURES.items() if isinstance(error, kind))
@@ -308,13 +310,16 @@ def _environment_proxy(origin: str) -> str:
     return proxies.get(parts.scheme) or proxies.get("all") or ""
 
 
-def _pool(proxy: str, **options: Any) -> httpcore.ConnectionPool:
+def _connector(origin: str, proxy: str, **options: Any) -> Connect:
+    """Say how connections to an origin are made, directly or through a proxy."""
+    url = httpcore.URL(origin)
     if not proxy:
-        return httpcore.ConnectionPool(**options)
+        return functools.partial(httpcore.ConnectionPool(**options).create_connection, url.origin)
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ClientSettingError("proxy: expected the URL of an HTTP proxy such as http://proxy.example:3128")
     auth = (parts.username or "", parts.password or "") if parts.username else None
     port = f":{parts.port}" if parts.port else ""
-    url = f"{parts.scheme}://{parts.hostname}{port}"
-    return httpcore.HTTPProxy(proxy_url=url, proxy_auth=auth, **options)
+    proxy_url = f"{parts.scheme}://{parts.hostname}{port}"
+    maker = httpcore.HTTPProxy(proxy_url=proxy_url, proxy_auth=auth, **options)
+    return functools.partial(maker.create_connection, url.origin)
