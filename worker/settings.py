@@ -16,7 +16,8 @@ from pydantic_settings import (
 )
 
 from worker.configuration import ConfigurationError, Problem
-from worker.configuration.quantities import BrokerUrl, Count, Origin, RedisUrl, Seconds, mask_url
+from worker.configuration.quantities import BrokerUrl, Origin, RedisUrl, Seconds, Whole, mask_url
+from worker.configuration.sentences import sentence, suggestion
 
 __all__ = ["DEFAULT_BASE_URL", "ENVIRONMENT_PREFIX", "Settings", "load_settings", "variable_of"]
 
@@ -92,7 +93,7 @@ class Settings(BaseSettings):
     report_window: Positive = Field(
         default=48 * _HOUR, description="How long a delivery report is waited for; shorter than `record_ttl`."
     )
-    journal_length: Annotated[Count, Field(ge=100)] = Field(
+    journal_length: Annotated[int, Field(ge=100), Whole] = Field(
         default=5_000, description="Entries in the journal, one for each request; the oldest go first."
     )
 
@@ -115,27 +116,25 @@ class Settings(BaseSettings):
     promote_interval: Annotated[Seconds, Field(gt=0, le=30)] = Field(
         default=1.0, description="How often what is due is looked for."
     )
-    promote_limit: Annotated[Count, Field(ge=1, le=100_000)] = Field(
+    promote_limit: Annotated[int, Field(ge=1, le=100_000), Whole] = Field(
         default=1_000, description="Batches that go from the schedule to the broker at a time."
     )
-    promote_queue_limit: Annotated[Count, Field(ge=1)] = Field(
+    promote_queue_limit: Annotated[int, Field(ge=1), Whole] = Field(
         default=200, description="Nothing is promoted while the broker's queue is longer than this."
     )
 
     # The worker.
-    concurrency: Annotated[Count, Field(ge=1, le=1_000)] = Field(
+    concurrency: Annotated[int, Field(ge=1, le=1_000), Whole] = Field(
         default=16, description="Threads of a worker process."
     )
-    processes: Annotated[Count, Field(ge=1, le=256)] = Field(default=1, description="Worker processes.")
+    processes: Annotated[int, Field(ge=1, le=256), Whole] = Field(default=1, description="Worker processes.")
     shutdown_grace: Annotated[Seconds, Field(ge=0, le=600)] = Field(
         default=30.0, description="How long a worker that is asked to stop may finish what is in flight."
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = Field(
         default="info", description="What is logged."
     )
-    log_format: Annotated[Literal["text", "json"], Lower] = Field(
-        default="text", description="How it is logged."
-    )
+    log_format: Annotated[Literal["text", "json"], Lower] = Field(default="text", description="How it is logged.")
 
     @classmethod
     def settings_customise_sources(
@@ -167,9 +166,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     Raises:
         ConfigurationError: Values that cannot be used, and unknown names with our prefix; all at once.
     """
-    variables = {
-        name: value for name, value in (os.environ if environ is None else environ).items() if value.strip()
-    }
+    variables = {name: value for name, value in (os.environ if environ is None else environ).items() if value.strip()}
     problems = list(_unknown(variables))
     source = EnvSettingsSource(Settings, case_sensitive=False)
     source.env_vars = {name.lower(): value for name, value in variables.items() if name in _known()}
@@ -177,9 +174,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings(**source())
     except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False, include_context=False):
-            name = str(detail["loc"][0]) if detail["loc"] else ""
-            problems.append(Problem(_sentence(detail["msg"]), path=_variable_by_location(name)))
+        problems.extend(
+            Problem(sentence(details), _variable_at(str(details["loc"][0])), suggestion=suggestion(details))
+            for details in error.errors(include_url=False)
+        )
     if settings is not None:
         problems.extend(_contradictions(settings))
     if problems or settings is None:
@@ -199,27 +197,25 @@ def _shown(name: str, value: object) -> object:
     return mask_url(str(value)) if name in {"redis_url", "celery_broker_url"} else str(value)
 
 
+def _variable_at(location: str) -> str:
+    # Where a field has an alias, pydantic already reports that.
+    return variable_of(location) if location in Settings.model_fields else location
+
+
 @cache
 def _known() -> tuple[str, ...]:
     return tuple(variable_of(name) for name in Settings.model_fields)
 
 
-def _variable_by_location(location: str) -> str:
-    return variable_of(location) if location in Settings.model_fields else location
-
-
-def _sentence(message: str) -> str:
-    return message[:1].lower() + message[1:]
-
-
 def _unknown(variables: Mapping[str, str]) -> Iterator[Problem]:
     for name in sorted(variables):
         if name.startswith(ENVIRONMENT_PREFIX) and name not in _known():
-            close = difflib.get_close_matches(name, _known(), 1, 0.75)
+            ours = {one.removeprefix(ENVIRONMENT_PREFIX): one for one in _known()}
+            close = difflib.get_close_matches(name.removeprefix(ENVIRONMENT_PREFIX), ours, 1, 0.75)
             yield Problem(
                 "there is no setting of this name",
                 path=name,
-                suggestion=f"Did you mean {close[0]}?" if close else "docs/configuration.md lists them all",
+                suggestion=f"Did you mean {ours[close[0]]}?" if close else "docs/configuration.md lists them all",
             )
 
 

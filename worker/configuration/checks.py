@@ -33,9 +33,7 @@ def errors_of(model: DestinationModel, *, record_ttl: float) -> Iterator[Finding
         record_ttl: Life of a delivery's record from its final state, seconds.
     """
     if model.name.lower() == "all":
-        yield Finding(
-            ("name",), "this name means every destination in an integrations object", "Choose another"
-        )
+        yield Finding(("name",), "this name means every destination in an integrations object", "Choose another")
     if model.allow_list and model.mode != "allow-list":
         yield Finding(
             ("allow_list",),
@@ -72,15 +70,11 @@ def _lanes(model: DestinationModel) -> Iterator[Finding]:
             )
         for key in ("burst", "cost"):
             if key in lane.model_fields_set and lane.rate is None:
-                yield Finding(
-                    ("lanes", family, key), "it has no effect without rate", f"Add rate, or remove {key}"
-                )
+                yield Finding(("lanes", family, key), "it has no effect without rate", f"Add rate, or remove {key}")
         if lane.cost == "parts" and family not in {"sms", "otp"}:
             yield Finding(("lanes", family, "cost"), "only an SMS has parts", "Use cost: requests")
         if family == "otp" and lane.recipients > 1 and "recipients" in lane.model_fields_set:
-            yield Finding(
-                ("lanes", family, "recipients"), "a one-time password goes to one recipient", "Remove it"
-            )
+            yield Finding(("lanes", family, "recipients"), "a one-time password goes to one recipient", "Remove it")
 
 
 def warnings_of(model: DestinationModel, *, base_url: str, literal_authkey: bool) -> Iterator[Finding]:

@@ -37,7 +37,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        head = ": ".join(part for part in (place, self.path, self.message) if part)
+        head = ": ".join(part for part in (place, self.path, self.message.rstrip(".")) if part)
         return f"{head}. {self.suggestion}" if self.suggestion else head
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class EmbeddedValkeyError(ConfigurationError):
     """The embedded Valkey is not installed, cannot start, or cannot use its data directory."""
 
 
-class DataDirectoryInUse(EmbeddedValkeyError):  # noqa: N818 - reads as what is the case; its parent ends in Error
+class DataDirectoryInUse(EmbeddedValkeyError):
     """Another process runs the embedded Valkey of this data directory."""
 
 

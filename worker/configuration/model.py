@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from worker.configuration.quantities import Count, Identifier, Origin, Rate, Seconds, read_identifier
+from worker.configuration.quantities import AsText, Identifier, Origin, Rate, Seconds, Whole, read_identifier
 
 __all__ = [
     "FAMILIES",
@@ -41,14 +41,14 @@ InDoubt = Literal["hold", "resend", "drop"]
 
 
 def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
 
 
 def _country(value: Any) -> str:
     """Read an ISO 3166 code or a calling code as an ISO code."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS  # noqa: PLC0415 - slow to import
 
-    text = read_identifier(value).upper()
+    text = str(value).upper()
     if text in SUPPORTED_REGIONS:
         return text
     digits = text.removeprefix("+").removeprefix("00")
@@ -56,14 +56,12 @@ def _country(value: Any) -> str:
         regions = COUNTRY_CODE_TO_REGION_CODE.get(int(digits), ("001",))
         if regions[0] != "001":
             return str(regions[0])
-    raise PydanticCustomError(
-        "country", "expected a country: its ISO code like IN, or its calling code like 91"
-    )
+    raise PydanticCustomError("country", "expected a country: its ISO code like IN, or its calling code like 91")
 
 
 def _header_value(value: Any) -> str:
     """Read a key that travels in a header: visible ASCII characters only."""
-    text = read_identifier(value)
+    text = str(value)
     if not all("!" <= character <= "~" for character in text):
         raise PydanticCustomError("key_characters", "expected visible ASCII characters without spaces")
     return text
@@ -74,21 +72,21 @@ def _path(value: Any) -> str:
     if not text.startswith("/") or text.startswith("//") or any(character in text for character in "?# \\"):
         raise PydanticCustomError("path", "expected a path like /api/v5/…, without host and query")
     if set("{}") & set(text.replace("{phonebook_id}", "")):
-        raise PydanticCustomError("path_placeholder", "the only placeholder is {{phonebook_id}}")
+        raise PydanticCustomError("path_placeholder", "the only placeholder is {phonebook_id}")
     return text
 
 
 def _time_zone(value: str) -> str:
     try:
         ZoneInfo(value)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         expected = "expected the name of a time zone, like UTC or Asia/Kolkata"
         raise PydanticCustomError("time_zone", expected) from None
     return value
 
 
-Key = Annotated[SecretStr, BeforeValidator(_header_value)]
-Path = Annotated[str, BeforeValidator(_path)]
+Key = Annotated[SecretStr, BeforeValidator(_header_value), AsText()]
+UrlPath = Annotated[str, BeforeValidator(_path)]
 
 
 class _Model(BaseModel):
@@ -107,29 +105,29 @@ class LaneModel(_Model):
     """How fast, and how many at once, for all workers together."""
 
     rate: Rate | None = Field(
-        default=None, description='How much may go, per second, or like `"600/min"`. None: no limit.'
+        default=None, description='How much may go, per second, or like `"600/min"`. Without it: no limit.'
     )
     cost: Literal["requests", "parts"] = Field(
         default="requests",
         description="What `rate` and `burst` count: requests, or SMS parts (the unit of billing).",
     )
-    burst: Annotated[Count, Field(ge=1)] | None = Field(
-        default=None, description="How much may go at once. None: a tenth of a second's `rate`, at least 1."
+    burst: Annotated[int, Field(ge=1), Whole] | None = Field(
+        default=None, description="How much may go at once. Without it: a tenth of a second's `rate`, at least 1."
     )
-    concurrency: Annotated[Count, Field(ge=1, le=1000)] = Field(
+    concurrency: Annotated[int, Field(ge=1, le=1000), Whole] = Field(
         default=30, description="Requests under way at a time, at most; 1 to 1000."
     )
-    recipients: Annotated[Count, Field(ge=1, le=1000)] = Field(
+    recipients: Annotated[int, Field(ge=1, le=1000), Whole] = Field(
         default=100, description="Recipients in a request, where the endpoint takes several; 1 to 1000."
     )
     adaptive: bool = Field(
         default=True,
         description="Lower the concurrency when MSG91 throttles or slows down, and raise it again.",
     )
-    floor: Annotated[Count, Field(ge=1, le=1000)] = Field(
+    floor: Annotated[int, Field(ge=1, le=1000), Whole] = Field(
         default=1, description="The lowest that `adaptive` goes; at most `concurrency`."
     )
-    breaker_failures: Annotated[Count, Field(ge=1, le=1000)] = Field(
+    breaker_failures: Annotated[int, Field(ge=1, le=1000), Whole] = Field(
         default=5, description="Failed requests in a row that close the lane for a while."
     )
     treat_503_as_in_doubt: bool = Field(
@@ -152,17 +150,17 @@ class ActionModel(_Model):
     """How hard an action tries, and how long its messages are worth sending."""
 
     time_to_live: Annotated[Seconds, Field(gt=0)] | None = Field(
-        default=None, description="Not sent when the event is older than this: `expired`. None: no limit."
+        default=None, description="Not sent when the event is older than this: `expired`. Without it: no limit."
     )
     in_doubt: InDoubt | None = Field(
         default=None,
-        description="What becomes of a message that may have been sent. None: `resend` for what is safe to "
+        description="What becomes of a message that may have been sent. Without it: `resend` for what is safe to "
         "repeat and for one-time passwords, else `hold`.",
     )
     in_doubt_grace: Seconds = Field(
         default=600.0, description="How long a delivery report is waited for before `in_doubt` is applied."
     )
-    attempts: Annotated[Count, Field(ge=1, le=1000)] = Field(
+    attempts: Annotated[int, Field(ge=1, le=1000), Whole] = Field(
         default=12, description="Attempts before a delivery is `dead`; waiting for a lane is none."
     )
     horizon: Annotated[Seconds, Field(gt=0)] = Field(
@@ -177,13 +175,13 @@ class ActionModel(_Model):
 
 
 class SegmentoModel(_Model):
-    """Where user events and contacts go."""
+    """The part of MSG91 that takes user events and contacts."""
 
-    phonebook_id: Annotated[Identifier, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
+    phonebook_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$"), AsText()] | None = Field(
         default=None, description="The phonebook. Needed by mappings that record user events or contacts."
     )
-    events_path: Path = Field(default=EVENTS_PATH, description="The path that takes user events.")
-    contacts_path: Path = Field(default=CONTACTS_PATH, description="The path that takes contacts.")
+    events_path: UrlPath = Field(default=EVENTS_PATH, description="The path that takes user events.")
+    contacts_path: UrlPath = Field(default=CONTACTS_PATH, description="The path that takes contacts.")
     event_timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
         default="UTC", description="The time zone in which Segmento reads times, like `Asia/Kolkata`."
     )
@@ -192,18 +190,18 @@ class SegmentoModel(_Model):
 class DestinationModel(_Model):
     """One MSG91 account, and what is sent through it."""
 
-    name: Annotated[Identifier, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = Field(
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$"), AsText()] = Field(
         description="Its name, in the integrations object too; letters, digits, `_` and `-`, at most 32."
     )
     authkey: Key = Field(description="The authkey, best as `${MSG91_AUTHKEY}`.")
     base_url: Origin | None = Field(
         default=None,
-        description="The origin of the API. None: `MSG91_BASE_URL`, else `https://control.msg91.com`.",
+        description="The origin of the API. Without it: `MSG91_BASE_URL`, else `https://control.msg91.com`.",
     )
     write_keys: Annotated[list[Key], BeforeValidator(_one_or_many)] = Field(
         default=[], description="Keys by which senders reach it over HTTP."
     )
-    default_country: Annotated[str, BeforeValidator(_country)] = Field(
+    default_country: Annotated[str, BeforeValidator(_country), AsText()] = Field(
         default="IN", description="The country of numbers without country code: `IN`, or `91`."
     )
     bare_numbers: Literal["international", "national"] = Field(
@@ -221,38 +219,34 @@ class DestinationModel(_Model):
     allow_list: Annotated[list[Identifier], BeforeValidator(_one_or_many)] = Field(
         default=[], description="The numbers that `mode: allow-list` may send to."
     )
-    default_sender: Annotated[Identifier, StringConstraints(pattern=r"^[A-Za-z0-9]{3,14}$")] | None = Field(
+    default_sender: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{3,14}$"), AsText()] | None = Field(
         default=None, description="The sender ID when an event has none."
     )
-    default_template_id: Annotated[Identifier, StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")] | None = (
-        Field(default=None, description="The Flow template when an event has none (24 hexadecimal digits).")
+    default_template_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$"), AsText()] | None = Field(
+        default=None, description="The Flow template when an event has none (24 hexadecimal digits)."
     )
-    dlt_template_id: Annotated[Identifier, StringConstraints(pattern=r"^[0-9]{10,25}$")] | None = Field(
+    dlt_template_id: Annotated[str, StringConstraints(pattern=r"^[0-9]{10,25}$"), AsText()] | None = Field(
         default=None,
         description="The DLT template of free text when an event has none (India; about 19 digits).",
     )
-    default_route: Annotated[Identifier, StringConstraints(pattern=r"^[A-Za-z0-9]{1,16}$")] = Field(
+    default_route: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,16}$"), AsText()] = Field(
         default="4", description="The route of free text: `4` transactional, `1` promotional."
     )
-    sms_country: Annotated[Identifier, StringConstraints(pattern=r"^[0-9]{1,3}$")] | None = Field(
-        default=None, description="`country` of free text (`0` international, `91` India). None: not sent."
+    sms_country: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}$"), AsText()] | None = Field(
+        default=None, description="`country` of free text (`0` international, `91` India). Without it: not sent."
     )
-    max_parts: Annotated[Count, Field(ge=1, le=255)] = Field(
+    max_parts: Annotated[int, Field(ge=1, le=255), Whole] = Field(
         default=10, description="The longest free text, in SMS parts; a longer one is `rejected`."
     )
-    max_sender_length: Annotated[Count, Field(ge=3, le=14)] = Field(
+    max_sender_length: Annotated[int, Field(ge=3, le=14), Whole] = Field(
         default=11, description="The longest sender ID outside India."
     )
     segmento: SegmentoModel = Field(default=SegmentoModel(), description="Where user events and contacts go.")
     lanes: LanesModel = Field(default=LanesModel(), description="Limits, for each family of endpoints.")
-    actions: dict[str, ActionModel] = Field(
-        default={}, description="Retries and lifetimes, by the name of the action."
-    )
+    actions: dict[str, ActionModel] = Field(default={}, description="Retries and lifetimes, by the name of the action.")
 
 
 class DestinationsFile(_Model):
     """The destinations file of msg91-destination."""
 
-    destinations: Annotated[list[DestinationModel], Field(min_length=1)] = Field(
-        description="The destinations."
-    )
+    destinations: Annotated[list[DestinationModel], Field(min_length=1)] = Field(description="The destinations.")

@@ -8,12 +8,24 @@ import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from worker.configuration.errors import kind_of
 
-__all__ = ["BrokerUrl", "Count", "Identifier", "Origin", "Rate", "RedisUrl", "Seconds", "mask_url"]
+__all__ = [
+    "AsText",
+    "BrokerUrl",
+    "Identifier",
+    "Origin",
+    "Rate",
+    "RedisUrl",
+    "Seconds",
+    "Whole",
+    "mask_url",
+    "read_identifier",
+]
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)\s*", re.IGNORECASE)
@@ -85,7 +97,7 @@ def read_identifier(value: Any) -> str:
     return value.strip()
 
 
-def read_count(value: Any) -> Any:
+def read_whole(value: Any) -> Any:
     """Refuse what pydantic would take for an integer although it is none: true and false."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise _fail("count_type", f"expected a whole number; got {kind_of(value)}")
@@ -154,6 +166,22 @@ def mask_url(url: str) -> str:
     return f"{scheme}://{'***@' if '@' in authority else ''}{host}{slash}{path.partition('?')[0]}"
 
 
+class AsText:
+    """Marks text that may consist of digits alone: reads it by `read_identifier`, and says so in a JSON Schema.
+
+    Stands behind the constraints of the text, so that it reads the value first.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(read_identifier, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), {"type": "integer", "minimum": 0}]}
+
+
+#: Marks a whole number; digits as text are taken too, as they come out of an environment variable.
+Whole = BeforeValidator(read_whole)
+
 #: Seconds, not negative.
 Seconds = Annotated[
     float,
@@ -186,13 +214,7 @@ Rate = Annotated[
     ),
 ]
 #: Text that may be written as a number.
-Identifier = Annotated[
-    str,
-    BeforeValidator(read_identifier),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": r"\S"}, {"type": "integer", "minimum": 0}]}),
-]
-#: A whole number; digits as text are taken too, as they come out of an environment variable.
-Count = Annotated[int, BeforeValidator(read_count)]
+Identifier = Annotated[str, AsText()]
 #: Scheme, host and port of an HTTP API.
 Origin = Annotated[
     str,

@@ -55,9 +55,7 @@ class Source:
     problems: list[Problem] = field(default_factory=list)
     broken: set[Key] = field(default_factory=set)
 
-    def problem(
-        self, key: Key, message: str, suggestion: str | None = None, *, at_key: bool = False
-    ) -> Problem:
+    def problem(self, key: Key, message: str, suggestion: str | None = None, *, at_key: bool = False) -> Problem:
         """Describe a problem with a value, at the nearest place that is known.
 
         Args:
@@ -140,9 +138,7 @@ def _read_text(path: Path) -> str:
     except PermissionError:
         raise error("this user may not read the file") from None
     except (OSError, ValueError) as reason:
-        raise error(
-            f"the file cannot be read: {getattr(reason, 'strerror', None) or 'invalid path'}"
-        ) from None
+        raise error(f"the file cannot be read: {getattr(reason, 'strerror', None) or 'invalid path'}") from None
     if len(content) > MAX_BYTES:
         raise error(f"the file is larger than {MAX_BYTES // 1_000_000} MB")
     try:
@@ -180,12 +176,8 @@ class _Reader:
         self.source.values.setdefault(key, _place(node))
         self.count += 1
         if self.count > MAX_VALUES or id(node) in self.open:
-            what = (
-                "an alias that contains itself" if id(node) in self.open else f"more than {MAX_VALUES} values"
-            )
-            raise ConfigurationError(
-                [self.source.problem(key, f"the file holds {what}", "Write it without aliases")]
-            )
+            what = "an alias that contains itself" if id(node) in self.open else f"more than {MAX_VALUES} values"
+            raise ConfigurationError([self.source.problem(key, f"the file holds {what}", "Write it without aliases")])
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, key)
         self.open.add(id(node))
@@ -264,9 +256,7 @@ class _Reader:
         self, key: Key, message: str, suggestion: str | None = None, *, node: yaml.Node | None = None
     ) -> Unusable:
         line, column = _place(node) if node is not None else self.source.values[key]
-        self.source.problems.append(
-            Problem(message, show_key(key), self.source.name, line, column, suggestion)
-        )
+        self.source.problems.append(Problem(message, show_key(key), self.source.name, line, column, suggestion))
         self.source.broken.add(key)
         return Unusable()
 

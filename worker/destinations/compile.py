@@ -35,9 +35,7 @@ class Compiler:
         self._settings = settings
         self._loaded: dict[str, mappings.MappingFile | tuple[Problem, ...]] = {}
 
-    def compile(
-        self, model: DestinationModel, source: Source, place: Key
-    ) -> tuple[Destination | None, list[Problem]]:
+    def compile(self, model: DestinationModel, source: Source, place: Key) -> tuple[Destination | None, list[Problem]]:
         """Compile one destination; None when something is wrong.
 
         Args:
@@ -69,17 +67,19 @@ class Compiler:
             files=tuple(files),
             mappings=tuple(enabled),
             context=context,
-            lanes=MappingProxyType(
-                {name: _lane(model.name, name, getattr(model.lanes, name)) for name in FAMILIES}
-            ),
+            lanes=MappingProxyType({name: _lane(model.name, name, getattr(model.lanes, name)) for name in FAMILIES}),
             policies=MappingProxyType(
-                {
-                    name: _policy(action, model.actions.get(name, ActionModel()))
-                    for name, action in ACTIONS.items()
-                }
+                {name: _policy(action, model.actions.get(name, ActionModel())) for name, action in ACTIONS.items()}
             ),
+            configuration=model,
         )
         return destination, []
+
+    def warnings(self) -> Iterator[Problem]:
+        """Find what works in the mapping files but is hardly meant, once for each file."""
+        for loaded in self._loaded.values():
+            if isinstance(loaded, mappings.MappingFile):
+                yield from (_ours(one, loaded.name) for one in loaded.warnings)
 
     def _mapping_files(
         self, model: DestinationModel, source: Source, place: Key, problems: list[Problem]
@@ -109,12 +109,15 @@ class Compiler:
         try:
             return mappings.load(target, actions=_FIELDS)
         except mappings.MappingError as error:
-            return tuple(
-                Problem(one.message, one.path, one.file or str(target), one.line, one.column, one.suggestion)
-                for one in error.problems
-            )
+            return tuple(_ours(one, str(target)) for one in error.problems)
         except mappings.MappingsError as error:
             return (Problem(str(error), file=str(target)),)
+
+
+def _ours(problem: mappings.Problem, file: str) -> Problem:
+    return Problem(
+        problem.message, problem.path, problem.file or file, problem.line, problem.column, problem.suggestion
+    )
 
 
 def _no_such_mappings(name: str, source: Source, key: Key) -> Problem:
@@ -122,7 +125,7 @@ def _no_such_mappings(name: str, source: Source, key: Key) -> Problem:
     close = difflib.get_close_matches(name, presets, 1, 0.6)
     return source.problem(
         key,
-        "there is no such preset, and no such file beside the destinations file",
+        "there is no such preset, and no such file beside this one",
         f"Did you mean {close[0]}?" if close else f"The presets are {', '.join(presets)}",
     )
 
@@ -152,9 +155,7 @@ def _allow_list(
         try:
             allowed.add(numbers.read(number))
         except InvalidNumber as error:
-            problems.append(
-                source.problem((*place, "allow_list", position), str(error), "Write it like +918818888758")
-            )
+            problems.append(source.problem((*place, "allow_list", position), str(error), "Write it like +918818888758"))
     return frozenset(allowed)
 
 
@@ -198,9 +199,7 @@ def _lane(destination: str, family: str, model: LaneModel) -> LaneSettings:
         floor=model.floor,
         breaker_failures=model.breaker_failures,
     )
-    return LaneSettings(
-        f"{destination}:{family}", limits, model.cost, model.recipients, model.treat_503_as_in_doubt
-    )
+    return LaneSettings(f"{destination}:{family}", limits, model.cost, model.recipients, model.treat_503_as_in_doubt)
 
 
 def _policy(action: Action, model: ActionModel) -> ActionPolicy:

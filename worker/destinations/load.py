@@ -9,6 +9,7 @@ from worker.configuration import ConfigurationError, Problem
 from worker.configuration.checks import Finding, errors_of, warnings_of
 from worker.configuration.files import FileState
 from worker.configuration.model import DestinationModel
+from worker.configuration.sentences import sentence
 from worker.configuration.source import Source, read_source
 from worker.configuration.validation import validate
 from worker.destinations.compile import Compiler
@@ -73,6 +74,7 @@ def _from_file(path: Path, environ: Mapping[str, str], settings: Settings) -> De
             destinations.append(destination)
     if problems:
         raise ConfigurationError(sorted(problems, key=lambda one: (one.file != source.name, one.line or 0)))
+    warnings.extend(compiler.warnings())
     return Destinations(str(path), tuple(destinations), tuple(warnings), (state, *compiler.files.values()))
 
 
@@ -103,10 +105,7 @@ def _from_environment(default: Path, settings: Settings) -> Destinations:
         model = DestinationModel(name=DEFAULT_NAME, authkey=settings.msg91_authkey.get_secret_value())
     except ValidationError as error:
         raise ConfigurationError(
-            [
-                Problem(detail["msg"].lower(), path="MSG91_AUTHKEY")
-                for detail in error.errors(include_input=False)
-            ]
+            [Problem(sentence(details), "MSG91_AUTHKEY") for details in error.errors(include_url=False)]
         ) from None
     source = Source("environment")
     compiler = Compiler(Path(), settings)

@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import SecretStr
@@ -11,6 +11,7 @@ import mappings
 from worker.actions import Action, ActionContext
 from worker.configuration import Problem
 from worker.configuration.files import FileState
+from worker.configuration.model import DestinationModel
 from worker.delivery import LaneLimits, RetryPolicy
 
 __all__ = ["INTEGRATION", "ActionPolicy", "Destination", "Destinations", "InDoubt", "LaneSettings", "Mode"]
@@ -74,6 +75,7 @@ class Destination:
         context: What its actions may know.
         lanes: By family.
         policies: By action.
+        configuration: The keys it was made of.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Destination:
     context: ActionContext
     lanes: Mapping[str, LaneSettings]
     policies: Mapping[str, ActionPolicy]
+    configuration: DestinationModel = field(repr=False)
 
     @property
     def integration_names(self) -> frozenset[str]:
