@@ -1,0 +1,128 @@
+"""The endpoints under ``/sandbox`` that a sandbox is steered and watched by.
+
+They answer this machine only, and check the Host header, so that no web page reaches them through a name of
+its own. A sandbox that has a control token asks everyone for it; one on other addresses must have one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hmac import compare_digest
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final
+
+from worker.sandbox.answers import JSON, Reply, json_reply
+from worker.sandbox.calls import Call
+from worker.sandbox.errors import FaultError
+from worker.sandbox.record import last_lines, masked
+
+if TYPE_CHECKING:
+    from worker.sandbox.stand_in import StandIn
+
+PREFIX: Final = "/sandbox"
+TOKEN_HEADER: Final = "x-sandbox-token"  # noqa: S105 - the name of a header, not a secret
+_MOST_LINES: Final = 10_000
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def answer_control(call: Call, client: str, stand_in: StandIn) -> Reply:
+    """Answer one control request.
+
+    Args:
+        call: The request; its path begins with ``/sandbox``.
+        client: Address of who asks.
+        stand_in: The sandbox that is asked.
+    """
+    if not _is_allowed(call, client, stand_in.settings.control_token):
+        return _refuse(403, "the sandbox is steered from its own machine, or with its token in X-Sandbox-Token")
+    name, _, rest = call.path.removeprefix(PREFIX).strip("/").partition("/")
+    handler = _HANDLERS.get((call.method, name))
+    if handler is None:
+        known = ", ".join(f"{method} {PREFIX}/{path}".rstrip("/") for method, path in _HANDLERS)
+        return _refuse(404, f"no such control endpoint; there are: {known}")
+    try:
+        return handler(call, rest, stand_in)
+    except FaultError as wrong:
+        return _refuse(400, str(wrong))
+
+
+def _is_allowed(call: Call, client: str, token: str | None) -> bool:
+    if call.path == f"{PREFIX}/health":
+        return True
+    if token is not None:
+        return compare_digest(call.headers.get(TOKEN_HEADER, "").encode(), token.encode())
+    host = call.headers.get("host", "")
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return ip_address(client).is_loopback and name in _LOCAL_NAMES
+
+
+def _about(_call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    return _show({"sandbox": True, "record": str(stand_in.recorder.path), **stand_in.stats.summary()})
+
+
+def _health(_call: Call, _rest: str, _stand_in: StandIn) -> Reply:
+    return _show({"sandbox": True})
+
+
+def _stats(_call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    return _show(stand_in.stats.summary())
+
+
+def _list_faults(_call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    return _show({"faults": stand_in.faults.summary()})
+
+
+def _add_faults(call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    texts = call.fields.get("faults")
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        return _refuse(400, 'the body must be {"faults": ["429,p=0.1", …]}')
+    return _show({"faults": [one.summary() for one in stand_in.faults.add(texts)]})
+
+
+def _remove_faults(_call: Call, rest: str, stand_in: StandIn) -> Reply:
+    if not rest:
+        return _show({"cleared": stand_in.faults.clear()})
+    if not (rest.isdecimal() and stand_in.faults.remove(int(rest))):
+        return _refuse(404, f"no fault has the number {rest}")
+    return _show({"cleared": 1})
+
+
+def _requests(call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    last = call.query.get("last", "20")
+    if not (last.isdecimal() and 1 <= int(last) <= _MOST_LINES):
+        return _refuse(400, f"last must be a number from 1 to {_MOST_LINES}")
+    return _show({"requests": [masked(line) for line in last_lines(stand_in.recorder.path, int(last))]})
+
+
+def _list_templates(_call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    templates = stand_in.provider.templates
+    return _show({"templates": None if templates is None else sorted(templates)})
+
+
+def _set_templates(call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    templates = call.fields.get("templates")
+    if templates is not None and not (isinstance(templates, list) and all(isinstance(one, str) for one in templates)):
+        return _refuse(400, 'the body must be {"templates": ["24 hexadecimal digits", …]}, or null to take every id')
+    stand_in.provider.templates = None if templates is None else frozenset(templates)
+    return _show({"templates": templates})
+
+
+_HANDLERS: Final[dict[tuple[str, str], Callable[[Call, str, StandIn], Reply]]] = {
+    ("GET", ""): _about,
+    ("GET", "health"): _health,
+    ("GET", "stats"): _stats,
+    ("GET", "requests"): _requests,
+    ("GET", "faults"): _list_faults,
+    ("POST", "faults"): _add_faults,
+    ("DELETE", "faults"): _remove_faults,
+    ("GET", "templates"): _list_templates,
+    ("PUT", "templates"): _set_templates,
+}
+
+
+def _show(value: Any) -> Reply:
+    return json_reply(200, value, JSON)
+
+
+def _refuse(status: int, message: str) -> Reply:
+    return json_reply(status, {"error": message}, JSON)
