@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     index_ttl: Annotated[Seconds, Field(ge=7 * _DAY)] = Field(
         default=7 * _DAY, description="How long a delivery report can find its delivery; at least 7 days."
     )
+    dead_letter_ttl: Positive = Field(
+        default=30 * _DAY, description="How long dead and rejected deliveries are kept with their payload."
+    )
     report_window: Positive = Field(
         default=48 * _HOUR, description="How long a delivery report is waited for; shorter than `record_ttl`."
     )
@@ -109,7 +112,7 @@ class Settings(BaseSettings):
     )
     recovery: Annotated[Literal["hold", "resume"], Lower] = Field(
         default="hold",
-        description="After a start that may have lost claims: with `hold` nothing is sent until confirmed.",
+        description="After a start that may have lost claims: `hold` sends nothing until confirmed; or `resume`.",
     )
 
     # The schedule.
@@ -132,9 +135,9 @@ class Settings(BaseSettings):
         default=30.0, description="How long a worker that is asked to stop may finish what is in flight."
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = Field(
-        default="info", description="What is logged."
+        default="info", description="`debug`, `info`, `warning` or `error`."
     )
-    log_format: Annotated[Literal["text", "json"], Lower] = Field(default="text", description="How it is logged.")
+    log_format: Annotated[Literal["text", "json"], Lower] = Field(default="text", description="`text` or `json`.")
 
     @classmethod
     def settings_customise_sources(

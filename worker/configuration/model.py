@@ -154,11 +154,11 @@ class ActionModel(_Model):
     )
     in_doubt: InDoubt | None = Field(
         default=None,
-        description="What becomes of a message that may have been sent. Without it: `resend` for what is safe to "
-        "repeat and for one-time passwords, else `hold`.",
+        description="What becomes of a message that may have been sent: `hold`, `resend` or `drop`. "
+        "Without it: `resend` for what is safe to repeat, else `hold`.",
     )
     in_doubt_grace: Seconds = Field(
-        default=600.0, description="How long a delivery report is waited for before `in_doubt` is applied."
+        default=600.0, description="How long a delivery report may still settle it, before it is sent again or dropped."
     )
     attempts: Annotated[int, Field(ge=1, le=1000), Whole] = Field(
         default=12, description="Attempts before a delivery is `dead`; waiting for a lane is none."
@@ -206,7 +206,7 @@ class DestinationModel(_Model):
     )
     bare_numbers: Literal["international", "national"] = Field(
         default="international",
-        description="How digits are read that make a valid number both with and without a country code.",
+        description="How digits are read that are a number in both ways: `international` or `national`.",
     )
     mappings: Annotated[list[str], BeforeValidator(_one_or_many), Field(min_length=1)] = Field(
         default=["segment-msg91"],
@@ -214,7 +214,7 @@ class DestinationModel(_Model):
     )
     mode: Literal["live", "allow-list", "dry"] = Field(
         default="live",
-        description="`allow-list`: only to the numbers of `allow_list`; `dry`: to nobody.",
+        description="`live`; `allow-list`: only the numbers of `allow_list` get a message; `dry`: nothing is sent.",
     )
     allow_list: Annotated[list[Identifier], BeforeValidator(_one_or_many)] = Field(
         default=[], description="The numbers that `mode: allow-list` may send to."

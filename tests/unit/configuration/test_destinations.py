@@ -247,10 +247,13 @@ def test_disabled_mappings_take_no_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mappings", "expected"),
     [
-        ("segment-msg9", "mappings[0]: there is no such preset, and no such file beside this one. Did you mean segment-msg91?"),
+        (
+            "segment-msg9",
+            "mappings[0]: there is no such preset, and no such file beside this one. Did you mean segment-msg91?",
+        ),
         ("[segment-msg91, nowhere.yaml]", "mappings[1]: there is no such preset, and no such file"),
     ],
-)  # fmt: skip
+)
 def test_missing_mapping_file(tmp_path: Path, mappings: str, expected: str) -> None:
     """A mapping file that is not there is named by its key, with the presets."""
     with pytest.raises(ConfigurationError) as caught:
@@ -292,12 +295,15 @@ def test_missing_phonebook_is_found_at_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ("    actions: {send_sm: {attempts: 1}}", "4:15: destinations[0].actions.send_sm: there is no such action. Did you mean"),
+        (
+            "    actions: {send_sm: {attempts: 1}}",
+            "4:15: destinations[0].actions.send_sm: there is no such action. Did you mean",
+        ),
         ("    actions: {zzz: {}}", "there is no such action. The actions are send_sms"),
         ("    mode: allow-list\n    allow_list: [123]", "5:18: destinations[0].allow_list[0]: "),
         ("    actions: {send_sms: {horizon: 80h}}", "4:35: destinations[0].actions.send_sms.horizon: 288000 s is"),
     ],
-)  # fmt: skip
+)
 def test_checks_across_keys_name_their_place(tmp_path: Path, keys: str, expected: str) -> None:
     """What only the whole shows is reported where it stands, like everything else."""
     with pytest.raises(ConfigurationError) as caught:

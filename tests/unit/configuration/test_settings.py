@@ -130,11 +130,8 @@ def test_no_secret_is_shown() -> None:
 def test_defaults_are_those_of_the_parts_that_use_them() -> None:
     """No default is written down twice with different values."""
     settings, retention, timing = Settings(), Retention(), Timing()
-    assert (settings.record_ttl, settings.index_ttl, settings.journal_length) == (
-        retention.record,
-        retention.index,
-        retention.journal,
-    )
+    assert (settings.record_ttl, settings.dead_letter_ttl) == (retention.record, retention.dead_letter)
+    assert (settings.index_ttl, settings.journal_length) == (retention.index, retention.journal)
     assert (settings.request_deadline, settings.claim_lease) == (timing.deadline, timing.lease)
 
 

@@ -201,4 +201,7 @@ def test_any_content_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory
     try:
         read_source(file, {})
     except ConfigurationError as error:
-        assert error.problems
+        refused = error.problems
+    else:
+        refused = ()
+    assert all(problem.file == str(file) for problem in refused)

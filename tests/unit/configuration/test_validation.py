@@ -68,43 +68,52 @@ def test_every_documented_form_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("    lanes: {sms: {rate: fast}}", '4:25: destinations[0].lanes.sms.rate: expected a rate above 0: a number per'),
-        ("    lanes: {sms: {concurrency: 0}}", "4:32: destinations[0].lanes.sms.concurrency: expected at least 1; got less"),
-        ("    lanes: {sms: {concurrency: 1001}}", "destinations[0].lanes.sms.concurrency: expected at most 1000; got more"),
-        ("    lanes: {sms: {recipients: many}}", "destinations[0].lanes.sms.recipients: expected a whole number; got text"),
+        ("    lanes: {sms: {rate: fast}}", "4:25: destinations[0].lanes.sms.rate: expected a rate above 0"),
+        (
+            "    lanes: {sms: {concurrency: 0}}",
+            "4:32: destinations[0].lanes.sms.concurrency: expected at least 1; got less",
+        ),
+        ("    lanes: {sms: {concurrency: 1001}}", "lanes.sms.concurrency: expected at most 1000; got more"),
+        ("    lanes: {sms: {recipients: many}}", "lanes.sms.recipients: expected a whole number; got text"),
         ("    lanes: {sms: {recipients: 1.5}}", "expected a whole number; got a fraction"),
         ("    lanes: {sms: {recipients: true}}", "expected a whole number; got a boolean"),
         ("    lanes: {sms: {burst: [1]}}", "expected a whole number; got a list"),
         ("    lanes: {sms: {adaptive: maybe}}", "expected true or false; got something else"),
-        ("    lanes: {sms: {recipient: 1}}", "4:19: destinations[0].lanes.sms.recipient: there is no such key. Did you mean recipients?"),
+        (
+            "    lanes: {sms: {recipient: 1}}",
+            "4:19: destinations[0].lanes.sms.recipient: there is no such key. Did you mean recipients?",
+        ),
         ("    lanes: {mms: {}}", "destinations[0].lanes.mms: there is no such key. Did you mean sms?"),
         ("    lanes: [1]", "destinations[0].lanes: expected a mapping (key: value); got a list"),
         ("    lane: {}", "4:5: destinations[0].lane: there is no such key. Did you mean lanes?"),
-        ("    zzz: {}", "destinations[0].zzz: there is no such key. Possible here: actions, allow_list, authkey"),
+        ("    zzz: {}", "zzz: there is no such key. Possible here: actions, allow_list, authkey"),
         ("    zzz:", "destinations[0].zzz: there is no such key"),
-        ("    mode: allowlist", "destinations[0].mode: expected live, allow-list or dry; got other text. Did you mean allow-list?"),
+        ("    mode: allowlist", "mode: expected live, allow-list or dry; got other text. Did you mean allow-list?"),
         ("    mode: 7", "destinations[0].mode: expected live, allow-list or dry; got an integer"),
         ("    mode: ${MODE}", "destinations[0].mode: the environment variable MODE is not set"),
-        ("    default_country: ZZ", "destinations[0].default_country: expected a country: its ISO code like IN, or its calling"),
+        ("    default_country: ZZ", "default_country: expected a country: its ISO code like IN, or its calling"),
         ("    default_country: 999", "expected a country"),
         ("    default_country: [IN]", "destinations[0].default_country: expected text; got a list"),
-        ("    base_url: http://h/api", "destinations[0].base_url: expected an origin like https://control.msg91.com, without path"),
+        ("    base_url: http://h/api", "base_url: expected an origin like https://control.msg91.com, without path"),
         ("    mappings: []", "destinations[0].mappings: expected at least one entry; the list is empty"),
         ("    mappings: [1]", "destinations[0].mappings[0]: expected text; got an integer"),
         ("    mappings: {a: b}", "destinations[0].mappings: expected a list; got a mapping"),
-        ("    write_keys: [a b]", "destinations[0].write_keys[0]: expected visible ASCII characters without spaces"),
-        ("    default_sender: a-b", "destinations[0].default_sender: expected text of the form [A-Za-z0-9]{3,14}"),
-        ("    segmento: {events_path: events}", "destinations[0].segmento.events_path: expected a path like /api/v5/…"),
+        ("    write_keys: [a b]", "write_keys[0]: expected visible ASCII characters without spaces"),
+        ("    default_sender: a-b", "default_sender: expected text of the form [A-Za-z0-9]{3,14}"),
+        ("    segmento: {events_path: events}", "segmento.events_path: expected a path like /api/v5/…"),
         ("    segmento: {events_path: //evil/x}", "expected a path like /api/v5/…"),
         ("    segmento: {events_path: '/{book}'}", "the only placeholder is {phonebook_id}"),
         ("    segmento: {event_timezone: Mars}", "expected the name of a time zone, like UTC or Asia/Kolkata"),
-        ("    actions: {send_sms: {time_to_live: 10 days}}", "destinations[0].actions.send_sms.time_to_live: expected a length"),
-        ("    actions: {send_sms: {time_to_live: 0}}", "destinations[0].actions.send_sms.time_to_live: expected more than 0"),
-        ("    actions: {send_sms: {in_doubt: resent}}", "expected hold, resend or drop; got other text. Did you mean resend?"),
-        ("    actions: {send_sms: {retries: 3}}", "destinations[0].actions.send_sms.retries: there is no such key"),
+        ("    actions: {send_sms: {time_to_live: 10 days}}", "actions.send_sms.time_to_live: expected a length"),
+        ("    actions: {send_sms: {time_to_live: 0}}", "actions.send_sms.time_to_live: expected more than 0"),
+        (
+            "    actions: {send_sms: {in_doubt: resent}}",
+            "expected hold, resend or drop; got other text. Did you mean resend?",
+        ),
+        ("    actions: {send_sms: {retries: 3}}", "actions.send_sms.retries: there is no such key"),
         ("    actions: 7", "destinations[0].actions: expected a mapping (key: value); got an integer"),
     ],
-)  # fmt: skip
+)
 def test_problem_names_place_and_cure(tmp_path: Path, line: str, expected: str) -> None:
     """A wrong value or key gives exactly one problem: where it stands, what was expected, what it is."""
     (problem,) = problems(tmp_path, f"{HEAD}{line}\n")
@@ -122,12 +131,15 @@ def test_problem_names_place_and_cure(tmp_path: Path, line: str, expected: str) 
         ("destinations: [a]\n", "1:16: destinations[0]: expected a mapping (key: value); got text"),
         ("- name: a\n", "d.yaml:1:1: expected a mapping (key: value); got a list"),
         ("just text\n", "d.yaml:1:1: expected a mapping (key: value); got text"),
-        ("destinations:\n  - name: a\n", "2:5: destinations[0].authkey: this key is missing. Add authkey: ${MSG91_AUTHKEY}"),
+        (
+            "destinations:\n  - name: a\n",
+            "2:5: destinations[0].authkey: this key is missing. Add authkey: ${MSG91_AUTHKEY}",
+        ),
         ("destinations:\n  - authkey: abc\n", "2:5: destinations[0].name: this key is missing. Add name: …"),
-        ("destinations:\n  - {name: a b, authkey: k}\n", "destinations[0].name: expected text of the form [A-Za-z0-9_-]{1,32}"),
-        ("destinations:\n  - {name: " + "a" * 33 + ", authkey: k}\n", "destinations[0].name: expected text of the form"),
+        ("destinations:\n  - {name: a b, authkey: k}\n", "name: expected text of the form [A-Za-z0-9_-]{1,32}"),
+        ("destinations:\n  - {name: " + "a" * 33 + ", authkey: k}\n", "name: expected text of the form"),
     ],
-)  # fmt: skip
+)
 def test_problem_with_the_frame(tmp_path: Path, text: str, expected: str) -> None:
     """A file whose frame is wrong says what the frame is."""
     (problem,) = problems(tmp_path, text)
@@ -192,8 +204,19 @@ def test_models_are_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "country"), [("IN", "IN"), ("in", "IN"), (91, "IN"), ("91", "IN"), ("+91", "IN"), ("0091", "IN"), (1, "US"), ("NO", "NO"), (7, "RU")]
-)  # fmt: skip
+    ("written", "country"),
+    [
+        ("IN", "IN"),
+        ("in", "IN"),
+        (91, "IN"),
+        ("91", "IN"),
+        ("+91", "IN"),
+        ("0091", "IN"),
+        (1, "US"),
+        ("NO", "NO"),
+        (7, "RU"),
+    ],
+)
 def test_country_by_code_or_calling_code(written: object, country: str) -> None:
     """A country is named by its ISO code or by its calling code; of several countries the main one is meant."""
     assert model(default_country=written).default_country == country
@@ -211,9 +234,13 @@ def test_country_by_code_or_calling_code(written: object, country: str) -> None:
         ({"lanes": {"segmento": {"cost": "parts", "rate": 1}}}, ("lanes", "segmento", "cost"), "only an SMS has parts"),
         ({"lanes": {"otp": {"recipients": 2}}}, ("lanes", "otp", "recipients"), "goes to one recipient"),
         ({"actions": {"send_sms": {"horizon": "72h"}}}, ("actions", "send_sms", "horizon"), "life of a record"),
-        ({"actions": {"x": {"backoff_base": 10, "backoff_cap": 9}}}, ("actions", "x", "backoff_base"), "longer than backoff_cap"),
+        (
+            {"actions": {"x": {"backoff_base": 10, "backoff_cap": 9}}},
+            ("actions", "x", "backoff_base"),
+            "longer than backoff_cap",
+        ),
     ],
-)  # fmt: skip
+)
 def test_keys_that_contradict_each_other(keys: dict[str, Any], place: tuple[str, ...], message: str) -> None:
     """What several keys say together is checked when the file is loaded, not when the first message is lost."""
     (finding,) = errors_of(model(**keys), record_ttl=72 * 3600)
