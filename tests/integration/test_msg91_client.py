@@ -49,6 +49,7 @@ class RawServer:
 
     @property
     def url(self) -> str:
+        """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
     def _accept(self) -> None:
@@ -92,6 +93,7 @@ class RawServer:
         return self.received[-1]
 
     def close(self) -> None:
+        """Stop, and wait for every handler to end."""
         self.stopping.set()
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             pass

@@ -1,14 +1,23 @@
 """Record Segmento user events: ``POST`` to the phonebook's events, many in one call."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import orjson
 
 from worker.actions.base import Action, ActionContext, Family, Prepared, Problems
-from worker.actions.segmento import NO_PHONEBOOK, lacks_phonebook, path_of, wall_clock
+from worker.actions.segmento import NO_JSON, NO_PHONEBOOK, is_json, lacks_phonebook, path_of, wall_clock
 from worker.msg91.client import Request
 from worker.msg91.numbers import mask
+
+#: Fields that carry whatever the event carried, with the wire's name.
+_FREE: Final = (
+    ("visitorId", "visitor_id"),
+    ("eventName", "event_name"),
+    ("properties", "event_properties"),
+    ("context", "context"),
+    ("type", "type"),
+)
 
 
 class RecordUserEvents(Action):
@@ -63,6 +72,10 @@ class RecordUserEvents(Action):
             payload["context"] = fields["context"]
         if "type" in fields:
             payload["type"] = fields["type"]
+        if not is_json(payload):
+            for field, key in _FREE:
+                if not is_json(payload.get(key)):
+                    problems.add(field, NO_JSON)
         if lacks_phonebook(context.events_path, context):
             problems.add("visitorId", NO_PHONEBOOK.format(setting="events_path"))
         problems.raise_any()

@@ -6,9 +6,12 @@ from typing import Any, Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+import orjson
+
 from worker.actions.base import ActionContext
 
 _PLACEHOLDER: Final = "{phonebook_id}"
+NO_JSON: Final = "it cannot be written as JSON: it has an integer beyond 64 bits or half a surrogate pair in it"
 NO_PHONEBOOK: Final = "the destination has no phonebook_id, which {setting} needs"
 
 
@@ -20,6 +23,15 @@ def path_of(template: str, context: ActionContext) -> str:
 def lacks_phonebook(template: str, context: ActionContext) -> bool:
     """Tell whether a path needs a phonebook that the destination does not name."""
     return _PLACEHOLDER in template and not context.phonebook_id
+
+
+def is_json(value: Any) -> bool:
+    """Tell whether a value can be written as JSON; integers beyond 64 bits and half surrogate pairs cannot."""
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 @lru_cache(32)

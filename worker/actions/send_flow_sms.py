@@ -118,6 +118,12 @@ class SendFlowSms(Action):
         }
         return Request("POST", PATH, orjson.dumps({**settings, "recipients": recipients}), sample=sample)
 
+    def problems(self, context: ActionContext) -> list[str]:
+        """The default template must be one of MSG91's own."""
+        default = context.default_template_id
+        problem = rules.template_problem(default) if default else None
+        return [f"default_template_id cannot be used: {problem}"] if problem else []
+
 
 def _variables(values: Mapping[str, Any] | None, problems: Problems) -> dict[str, str]:
     variables: dict[str, str] = {}

@@ -149,6 +149,11 @@ class SendSms(Action):
         }
         return Request("POST", PATH, orjson.dumps({**settings, "sms": sms}), sample=sample)
 
+    def problems(self, context: ActionContext) -> list[str]:
+        """The DLT template id must be one."""
+        problem = rules.dlt_problem(context.dlt_template_id) if context.dlt_template_id else None
+        return [f"dlt_template_id cannot be used: {problem}"] if problem else []
+
 
 def _add_options(payload: dict[str, Any], fields: dict[str, Any], context: ActionContext, problems: Problems) -> str:
     """Put what only some events or destinations set, and return what it adds to the group."""

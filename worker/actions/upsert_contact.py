@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import orjson
 
 from worker.actions.base import Action, ActionContext, Family, Prepared, Problems
-from worker.actions.segmento import NO_PHONEBOOK, lacks_phonebook, path_of
+from worker.actions.segmento import NO_JSON, NO_PHONEBOOK, is_json, lacks_phonebook, path_of
 from worker.msg91.client import Request
 from worker.msg91.numbers import mask
 
@@ -54,6 +54,10 @@ class UpsertContact(Action):
             contact["mobiles"] = problems.phone("phone", fields["phone"], context)
         if "details" in fields:
             contact["details"] = fields["details"]
+        if not is_json(contact):
+            for field, key in (("contactId", "contact_id"), ("name", "name"), ("details", "details")):
+                if not is_json(contact.get(key)):
+                    problems.add(field, NO_JSON)
         if lacks_phonebook(context.contacts_path, context):
             problems.add("contactId", NO_PHONEBOOK.format(setting="contacts_path"))
         problems.raise_any()
