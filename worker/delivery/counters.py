@@ -21,12 +21,14 @@ class Counts:
 
     Attributes:
         folded: Per state, how many of them have expired (part of ``states``).
+        outcomes: How many outcomes were ever written; with ``states`` it tells whether anything moved between two looks.
     """
 
     events: dict[str, int]
     created: int
     states: dict[State, int]
     folded: dict[State, int]
+    outcomes: int = 0
 
     @property
     def events_hold(self) -> bool:
@@ -36,6 +38,11 @@ class Counts:
             e["received"] == e["queued"] + e["parsed"] + e["malformed"]
             and e["parsed"] == e["filtered"] + e["duplicate"] + e["parent"]
         )
+
+    @property
+    def states_on_the_way(self) -> int:
+        """Deliveries being sent or waiting."""
+        return self.states[State.SENDING] + self.states[State.SCHEDULED]
 
     @property
     def deliveries_hold(self) -> bool:
@@ -102,6 +109,7 @@ def read_counts(store: Store) -> Counts:
         created=counters.get("created", 0),
         states={state: counters.get(f"state:{state.letter}", 0) for state in State},
         folded=folded,
+        outcomes=sum(value for name, value in counters.items() if name.startswith("to:")),
     )
 
 
@@ -114,11 +122,15 @@ def reconcile(store: Store, *, on_progress: Callable[[int], None] | None = None)
         store: The store.
         on_progress: Called with the number of records counted so far.
     """
-    before = read_counts(store)
-    live, queued = _count_records(store, on_progress)
-    after = read_counts(store)
+    while True:
+        before = read_counts(store)
+        live, queued = _count_records(store, on_progress)
+        after = read_counts(store)
+        # Records whose life ends while they are counted would count twice. They all end on the hour: count again.
+        if before.folded == after.folded:
+            break
     recounted = {state: live[state.letter] + after.folded[state] for state in State}
-    moving = (before.created, before.states, before.events) != (after.created, after.states, after.events)
+    moving = _moved(before, after)
     problems = []
     for counts in (before, after):
         if not counts.events_hold:
@@ -137,6 +149,16 @@ def reconcile(store: Store, *, on_progress: Callable[[int], None] | None = None)
     elif not before.created <= total <= after.created:
         problems.append(f"{total} deliveries were found, {before.created} to {after.created} were created")
     return Reconciliation(after, recounted, moving, tuple(dict.fromkeys(problems)))
+
+
+def _moved(before: Counts, after: Counts) -> bool:
+    """Whether anything moved between two looks, also when it came back to where it was."""
+    return (before.created, before.states, before.events, before.outcomes) != (
+        after.created,
+        after.states,
+        after.events,
+        after.outcomes,
+    )
 
 
 def _count_records(store: Store, on_progress: Callable[[int], None] | None) -> tuple[Counter[str], int]:
