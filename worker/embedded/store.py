@@ -18,7 +18,8 @@ def resolve_store(settings: Settings, data_dir: Path | str | None = None) -> Ite
     """Give the address of the store, and keep it alive for the duration of the ``with`` block.
 
     ``REDIS_URL`` wins if it is set, and nothing is started; else the server that runs on the data directory;
-    else one that is started there, with an append-only file, and stopped at the end of the block.
+    else one that is started there, with an append-only file, and stopped at the end of the block (other
+    processes that found it meanwhile lose it then; a server that all can rely on is that of ``up``).
 
     Args:
         settings: The process's settings.
