@@ -226,28 +226,28 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
     """Check what no setting can show alone."""
     if settings.report_window >= settings.record_ttl:
         yield Problem(
-            f"{settings.report_window:g} s is not shorter than record_ttl ({settings.record_ttl:g} s): "
+            f"{settings.report_window:.10g} s is not shorter than record_ttl ({settings.record_ttl:.10g} s): "
             "a report could come when the delivery is forgotten",
             path=variable_of("report_window"),
             suggestion=f"Shorten it, or lengthen {variable_of('record_ttl')}",
         )
     if settings.index_ttl < settings.record_ttl:
         yield Problem(
-            f"{settings.index_ttl:g} s is shorter than record_ttl ({settings.record_ttl:g} s): "
+            f"{settings.index_ttl:.10g} s is shorter than record_ttl ({settings.record_ttl:.10g} s): "
             "a delivery could not be found by its report",
             path=variable_of("index_ttl"),
             suggestion=f"Lengthen it, or shorten {variable_of('record_ttl')}",
         )
     if settings.claim_lease < settings.request_deadline + LEASE_MARGIN:
         yield Problem(
-            f"{settings.claim_lease:g} s must be at least {LEASE_MARGIN:g} s longer than request_deadline "
-            f"({settings.request_deadline:g} s): a request could outlive its claim",
+            f"{settings.claim_lease:.10g} s must be at least {LEASE_MARGIN:g} s longer than request_deadline "
+            f"({settings.request_deadline:.10g} s): a request could outlive its claim",
             path=variable_of("claim_lease"),
             suggestion=f"Lengthen it, or shorten {variable_of('request_deadline')}",
         )
     if settings.claim_lease > settings.batch_lease:
         yield Problem(
-            f"{settings.claim_lease:g} s must not be longer than batch_lease ({settings.batch_lease:g} s)",
+            f"{settings.claim_lease:.10g} s must not be longer than batch_lease ({settings.batch_lease:.10g} s)",
             path=variable_of("claim_lease"),
             suggestion=f"Shorten it, or lengthen {variable_of('batch_lease')}",
         )

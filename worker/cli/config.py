@@ -180,4 +180,4 @@ def _plain(item: Any) -> str:
         return str(item).lower()
     if isinstance(item, list):
         return ", ".join(map(str, item))
-    return f"{item:g}" if isinstance(item, float) else str(item)
+    return f"{item:.10g}" if isinstance(item, float) else str(item)

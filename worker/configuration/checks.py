@@ -47,7 +47,7 @@ def errors_of(model: DestinationModel, *, record_ttl: float) -> Iterator[Finding
         if action.horizon >= record_ttl:
             yield Finding(
                 ("actions", name, "horizon"),
-                f"{action.horizon:g} s is not shorter than the life of a record ({record_ttl:g} s): "
+                f"{action.horizon:.10g} s is not shorter than the life of a record ({record_ttl:.10g} s): "
                 "a retry could come when the delivery is forgotten",
                 "Shorten it, or lengthen MSG91_DESTINATION_RECORD_TTL",
             )

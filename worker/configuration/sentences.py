@@ -19,9 +19,9 @@ _EXPECTED = {
     "list_type": "expected a list",
     "model_type": "expected a mapping (key: value)",
     "string_type": "expected text",
-    "greater_than": "expected more than {gt:g}",
-    "greater_than_equal": "expected at least {ge:g}",
-    "less_than_equal": "expected at most {le:g}",
+    "greater_than": "expected more than {gt:.10g}",
+    "greater_than_equal": "expected at least {ge:.10g}",
+    "less_than_equal": "expected at most {le:.10g}",
 }
 
 

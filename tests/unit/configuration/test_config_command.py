@@ -106,6 +106,7 @@ def test_show_has_every_key(folder: Path) -> None:
     assert destination["lanes"]["sms"]["concurrency"] == 30
     assert destination["actions"]["send_sms"]["in_doubt"] == "hold"
     assert document["settings"]["MSG91_DESTINATION_RECORD_TTL"] == 259200
+    assert "MSG91_DESTINATION_DEAD_LETTER_TTL: 2592000" in run("show").stdout
 
 
 def test_schema_is_printed_and_written(folder: Path) -> None:
