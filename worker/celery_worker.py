@@ -1,14 +1,24 @@
-"""The body of one worker process: ``python -m worker.celery_worker CONCURRENCY NUMBER``."""
+"""The body of one worker process: ``python -m worker.celery_worker CONCURRENCY NUMBER``.
+
+It prints ``ready`` when it takes work, and nothing else on its standard output. It stops when it is told to (TERM), and
+when its standard input ends: whoever started it is gone then. Either way it finishes what is in flight, and it never
+takes longer than its grace time and a few seconds: what it still waits for then is left to its lease.
+"""
 
 from __future__ import annotations
 
+import logging
+import gc
 import os
 import signal
 import sys
 import threading
+import time
 import warnings
+from typing import Any
 
 from celery.platforms import SecurityWarning
+from celery.signals import worker_ready, worker_shutting_down
 
 from worker import process
 from worker.app import QUEUES, app
@@ -16,23 +26,35 @@ from worker.configuration import ConfigurationError
 from worker.delivery import DeliveryError
 from worker.logs import configure_logging
 from worker.settings import load_settings
+from worker.supervisor import EXIT_USAGE, OVERTIME
 
-#: What a worker exits with when its configuration cannot be used.
-EXIT_USAGE = 2
+log = logging.getLogger(__name__)
+
+#: What a worker exits with that could not end within its grace time.
+EXIT_OVERTIME = 3
 
 
 def main(concurrency: int, number: int) -> int:
     """Run a Celery worker with threads until TERM."""
     # Celery warns of running as root for the sake of pickle, which is not accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    _end_with_parent()
+    starter = _take_stdout()
     try:
         settings = load_settings()
         configure_logging(settings.log_level, settings.log_format)
+        _end_with_parent(settings.shutdown_grace)
+        _end_in_time(settings.shutdown_grace)
         process.current()
     except (ConfigurationError, DeliveryError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_USAGE
+
+    def tell(**_: Any) -> None:
+        os.write(starter, b"ready\n")
+        os.close(starter)
+
+    worker_ready.connect(tell, weak=False)
+    _calm_garbage_collector()
     app.worker_main(
         [
             "--quiet",
@@ -49,7 +71,15 @@ def main(concurrency: int, number: int) -> int:
     return 0
 
 
-def _end_with_parent() -> None:
+def _take_stdout() -> int:
+    """Keep standard output for ourselves: Celery prints its farewells there."""
+    ours = os.dup(1)
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - a device
+        os.dup2(nothing.fileno(), 1)
+    return ours
+
+
+def _end_with_parent(grace: float) -> None:
     """Stop when the supervisor is gone, however it ended: its end of our standard input closes then."""
     if sys.stdin is None or sys.stdin.isatty():
         return
@@ -58,8 +88,26 @@ def _end_with_parent() -> None:
         while os.read(0, 4096):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace + 2 * OVERTIME)
+        os._exit(EXIT_OVERTIME)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _end_in_time(grace: float) -> None:
+    """Bound the shutdown: Celery waits for its threads without end, and a thread may wait for a store that is away."""
+
+    def watch() -> None:
+        time.sleep(grace)
+        log.warning("the grace time of %.0f s is over: what is unfinished is left to its lease", grace)
+        process.current().runtime.core.store.patience.stop.set()
+        time.sleep(OVERTIME)
+        os._exit(EXIT_OVERTIME)
+
+    def begin(**_: Any) -> None:
+        threading.Thread(target=watch, name="shutdown-watch", daemon=True).start()
+
+    worker_shutting_down.connect(begin, weak=False)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def open_core(
     store.open()
     retention = Retention(
         record=settings.record_ttl,
-        dead_letter=settings.record_ttl,
+        dead_letter=settings.dead_letter_ttl,
         index=settings.index_ttl,
         journal=settings.journal_length,
     )

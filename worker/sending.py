@@ -200,6 +200,7 @@ class Sender:
         for record in blocked.values():
             if record.state is State.SENDING and record.origin == batch.origin:
                 sent.busy_until_ms = max(sent.busy_until_ms, record.at_ms + round(self.timing.lease * 1000))
+        self._take_back(deliveries, blocked, token, about, batch)
         claimed = [one for at, one in enumerate(deliveries) if at not in blocked] if blocked else deliveries
         if not claimed:
             self.lanes.release(lane, limits, token=token, ending=Ending.NONE)
@@ -217,6 +218,23 @@ class Sender:
         )
         if woken:
             self._wake(woken, batch.queue)
+
+    def _take_back(
+        self, deliveries: list[Delivery], blocked: dict[int, Record], token: str, about: str, batch: Batch
+    ) -> None:
+        """A claim of ours whose reply was lost may have run out before we heard of it; nothing of it ever left."""
+        lost = [deliveries[at] for at, record in blocked.items() if record.ref == token]
+        if lost:
+            now_ms = self.store.now_ms()
+            waiting = Waiting(due_ms=now_ms, body=dump(lost), items=len(lost), queue=batch.queue)
+            self.ledger.settle(
+                lost,
+                [Outcome(State.SCHEDULED, "claimed too late, never sent", counts=False)] * len(lost),
+                expect=Expectation("si", token),
+                about=about,
+                token=token,
+                waiting=[waiting],
+            )
 
     def _request(
         self,
