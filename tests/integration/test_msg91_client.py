@@ -1,5 +1,6 @@
 """The client against real sockets that do what providers and networks do."""
 
+import errno
 import logging
 import shutil
 import socket
@@ -298,6 +299,34 @@ def test_refused_connection() -> None:
         answer = client.send(POST)
     assert (answer.klass, answer.code, answer.sent, answer.status) == (AnswerClass.RETRY, "connect_failed", False, None)
     assert "refused" in answer.message.lower()
+
+
+def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the first address of a name refuses, the next one is used."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed = listener.getsockname()
+    with serving(answering(http(SUCCESS))) as server:
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (closed, ("127.0.0.1", server.port))
+        ]
+        monkeypatch.setattr(transport, "_resolve", lambda *_: found)
+        with client_for("http://api.example") as client:
+            assert client.send(POST).klass is AnswerClass.ACCEPTED
+        monkeypatch.setattr(transport, "_resolve", lambda *_: [])
+        with client_for("http://api.example") as client:
+            assert client.send(POST).code == "name_not_resolved"
+
+
+def test_no_more_file_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is out of file descriptors has surely not sent anything."""
+
+    def none_left(*_: Any) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with client_for("http://127.0.0.1:9") as client:
+        monkeypatch.setattr(transport.socket, "socket", none_left)
+        answer = client.send(POST)
+    assert (answer.klass, answer.code, answer.sent) == (AnswerClass.RETRY, "connect_failed", False)
 
 
 def test_unknown_host() -> None:
@@ -756,7 +785,7 @@ def test_interim_answers() -> None:
 
 
 def test_plain_request_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy of the environment is used, except for hosts it is not meant for."""
+    """A proxy of the environment is used, except for hosts it is not meant for and this machine."""
     with serving(answering(http(SUCCESS))) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.delenv("no_proxy", raising=False)
@@ -769,6 +798,11 @@ def test_plain_request_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         client = Msg91Client("http://msg91.invalid", KEY)
         assert client.send(POST).code == "name_not_resolved"
         client.close()
+        with serving(answering(http(SUCCESS))) as server:
+            client = Msg91Client(server.url, KEY)
+            assert client.send(POST).klass is AnswerClass.ACCEPTED
+            assert len(server.received) == 1
+            client.close()
 
 
 @pytest.mark.parametrize("refusal", ["407 Proxy Authentication Required", "502 Bad Gateway"])
@@ -840,6 +874,10 @@ def test_keys_that_cannot_be_a_header(key: str) -> None:
         "https://u:pw@x",
         "https://x?y",
         "https://x:99999",
+        "https://a b",
+        "https://münchen.example",
+        f"https://{'a' * 64}.com",
+        "https://[::1",
     ],
 )
 def test_base_urls_that_are_no_origin(url: str) -> None:

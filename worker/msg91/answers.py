@@ -100,7 +100,7 @@ def read_answer(
     common: dict[str, Any] = {"status": status, "body": mask_numbers(text[:MAX_EXCERPT]), "elapsed": elapsed}
 
     if isinstance(parsed, dict):
-        if _says_error(parsed):
+        if _says_error(parsed) and (status < 500 or _is_own_shape(parsed)):
             return _refused(status, parsed, retry_after, common)
         if _says_success(parsed):
             request_id = _request_id(parsed)
@@ -114,7 +114,7 @@ def read_answer(
                 )
             message = f"HTTP {status} with a body that says success but names no request"
             return Answer(AnswerClass.UNKNOWN, message=message, **common)
-        known = _known(parsed)
+        known = _known_anywhere(status, parsed)
         if known is not None:
             return _coded(known, _first_text(parsed), retry_after, common, known.code)
     elif complete and text:
@@ -122,7 +122,7 @@ def read_answer(
         bare = text.strip('"')
         if _BARE_REQUEST_ID.fullmatch(bare) and status < 300:
             return Answer(AnswerClass.ACCEPTED, request_id=bare, message="accepted", by_provider=True, **common)
-        known = CODES.get(bare) if _BARE_CODE.fullmatch(bare) else find_text(bare) if len(bare) < 200 else None
+        known = CODES.get(bare) if _BARE_CODE.fullmatch(bare) else _known_anywhere(status, {"message": bare[:200]})
         if known is not None:
             return _coded(known, "", retry_after, common, known.code)
 
@@ -215,6 +215,11 @@ def _says_error(parsed: dict[str, Any]) -> bool:
     )
 
 
+def _is_own_shape(parsed: dict[str, Any]) -> bool:
+    """Tell MSG91's error bodies from the bare ``status: error`` that gateways write, too."""
+    return "hasError" in parsed or any(_word(parsed, key) in _ERROR_WORDS for key in ("type", "msgType", "msg_type"))
+
+
 def _says_success(parsed: dict[str, Any]) -> bool:
     if any(_word(parsed, key) == "success" for key in ("type", "status", "msgType", "msg_type")):
         return True
@@ -264,6 +269,21 @@ def _known(parsed: dict[str, Any]) -> Code | None:
         if code in STATUS_LIKE_CODES:
             return STATUS_LIKE_CODES[code]
     return None
+
+
+def _known_anywhere(status: int, parsed: dict[str, Any]) -> Code | None:
+    """Find the entry for a body in no shape of MSG91's own, which a gateway may have written.
+
+    Its numeric codes are MSG91's alone. Texts such as "Internal Server Error" are everybody's: they never prove that
+    nothing was taken, nor does any text under a 5xx.
+    """
+    for code in _codes(parsed):
+        if code in CODES:
+            return CODES[code]
+    if status >= 500:
+        return None
+    known = _known(parsed)
+    return None if known is not None and known.klass is AnswerClass.RETRY else known
 
 
 def _texts(parsed: dict[str, Any]) -> Iterator[str]:

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
 import httpcore
 
@@ -25,6 +25,8 @@ from worker.msg91.pool import Connect, Pool, PoolClosed
 #: Each attempt beyond the first needs a pooled connection that was found closed before it took a byte.
 _MAX_CONNECTIONS_TRIED: Final = 4
 _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]+")
+#: A host name or an address; a name in another script is to be given in its xn-- form.
+_HOST: Final = re.compile(r"(?!.{254})[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _SAFE_PATH: Final = re.compile(r"/[\x21\x24-\x3b\x3d\x40-\x5f\x61-\x7e%]*")
 
 _NEVER_SENT: Final[dict[type[Exception], tuple[str, str]]] = {
@@ -90,8 +92,8 @@ class Msg91Client:
         keepalive_expiry: seconds an idle connection is kept; below what servers keep them, so that few are
             found closed.
         treat_503_as_unknown: see `read_answer`.
-        proxy: URL of an HTTP proxy; None takes it from ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``,
-            empty uses none.
+        proxy: URL of an HTTP proxy; None takes it from ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``
+            (never for this machine itself), empty uses none.
         ssl_context: None shares one with the system's and certifi's authorities.
 
     Raises:
@@ -282,18 +284,23 @@ def _ends_clean(headers: Mapping[str, str], body: bytes, raw: bytearray) -> bool
     return len(rest) == len(body)
 
 
-def _checked_origin(base_url: str) -> str:
-    parts = urlsplit(base_url.strip())
+def _split_url(text: str) -> SplitResult | None:
+    """Take an HTTP URL apart; None when it is none."""
     try:
-        port = parts.port
+        parts = urlsplit(text.strip())
+        usable = parts.scheme in ("http", "https") and _HOST.fullmatch(parts.hostname or "") and parts.port != 0
     except ValueError:
-        port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+        return None
+    return parts if usable else None
+
+
+def _checked_origin(base_url: str) -> str:
+    parts = _split_url(base_url)
+    if parts is None:
         raise ClientSettingError("base_url: expected an origin such as https://control.msg91.com")
-    if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
-        raise ClientSettingError(
-            "base_url: expected an origin alone, without user, path or query: https://control.msg91.com"
-        )
+    if "@" in parts.netloc or parts.query or parts.fragment or parts.path not in ("", "/"):
+        sentence = "base_url: expected an origin alone, without user, path or query, such as https://control.msg91.com"
+        raise ClientSettingError(sentence)
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -304,6 +311,9 @@ def _shared_ssl_context() -> ssl.SSLContext:
 
 def _environment_proxy(origin: str) -> str:
     parts = urlsplit(origin)
+    host = parts.hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127."):
+        return ""  # a proxy elsewhere cannot mean this machine
     if urllib.request.proxy_bypass_environment(parts.netloc):  # type: ignore[attr-defined]
         return ""
     proxies = urllib.request.getproxies_environment()
@@ -315,11 +325,10 @@ def _connector(origin: str, proxy: str, **options: Any) -> Connect:
     url = httpcore.URL(origin)
     if not proxy:
         return functools.partial(httpcore.ConnectionPool(**options).create_connection, url.origin)
-    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = _split_url(proxy if "://" in proxy else f"http://{proxy}")
+    if parts is None:
         raise ClientSettingError("proxy: expected the URL of an HTTP proxy such as http://proxy.example:3128")
-    auth = (parts.username or "", parts.password or "") if parts.username else None
-    port = f":{parts.port}" if parts.port else ""
-    proxy_url = f"{parts.scheme}://{parts.hostname}{port}"
-    maker = httpcore.HTTPProxy(proxy_url=proxy_url, proxy_auth=auth, **options)
+    address = parts.netloc.rpartition("@")[2]
+    auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    maker = httpcore.HTTPProxy(proxy_url=f"{parts.scheme}://{address}", proxy_auth=auth, **options)
     return functools.partial(maker.create_connection, url.origin)

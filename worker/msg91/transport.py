@@ -84,7 +84,7 @@ class Backend(httpcore.NetworkBackend):
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,  # noqa: ARG002 - httpcore's interface
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002 - httpcore's interface
     ) -> httpcore.NetworkStream:
         """Connect to the first address that answers; name and all addresses share one timeout."""
         exchange = self._current.exchange
@@ -95,20 +95,12 @@ class Backend(httpcore.NetworkBackend):
             left = stop - time.monotonic()
             if left <= 0:
                 raise httpcore.ConnectTimeout("no connection in time")
-            sock = socket.socket(family, kind, protocol)
             try:
                 # An address that swallows packets (broken IPv6) must leave time for the others.
-                sock.settimeout(left / (len(addresses) - index))
-                sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                for option in socket_options or ():
-                    sock.setsockopt(*option)
+                sock = _connected(family, kind, protocol, address, left / (len(addresses) - index))
             except TimeoutError:
-                sock.close()
                 failure = httpcore.ConnectTimeout("no connection in time")
             except OSError as error:
-                sock.close()
                 failure = httpcore.ConnectError(_reason(error))
             else:
                 return Stream(sock, self._current)
@@ -193,9 +185,21 @@ class Stream(httpcore.NetworkStream):
             return _is_readable(self._socket)
         if info == "ssl_object":
             return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
-        if info == "socket":
-            return self._socket
         return None
+
+
+def _connected(family: int, kind: int, protocol: int, address: Any, timeout: float) -> socket.socket:
+    """Connect to one address."""
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _is_readable(sock: socket.socket) -> bool:
@@ -222,7 +226,10 @@ def _resolve(host: str, port: int, stop: float) -> list[Any]:
             failures.append(error)
 
     thread = threading.Thread(target=resolve, name="msg91-resolver", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        raise NameNotResolved("no thread could be started for the resolver") from None
     thread.join(max(stop - time.monotonic(), 0.0))
     if thread.is_alive():
         raise httpcore.ConnectTimeout("the host name was not resolved in time")

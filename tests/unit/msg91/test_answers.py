@@ -210,6 +210,36 @@ def test_known_code_wins_over_the_status() -> None:
     assert read(500, {"message": "207", "type": "error"}).klass is ACCOUNT
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "Internal server error"},
+        {"message": "Endpoint request timed out"},
+        {"message": "Unauthorized"},
+        {"status": "error", "message": "Internal server error"},
+        {"status": "error", "message": "upstream failed", "code": 502},
+        {"code": 502, "message": "Bad Gateway"},
+        {"type": "about:blank", "status": 502, "title": "Bad Gateway"},
+        "Internal Server Error",
+        "Something went wrong",
+        '"Internal Server Error"',
+    ],
+)
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_errors_that_a_gateway_may_have_written(status: int, body: Any) -> None:
+    """Words that any gateway writes are no proof that nothing was taken."""
+    answer = read(status, body)
+    assert (answer.klass, answer.by_provider) == (UNKNOWN, False)
+
+
+@pytest.mark.parametrize("body", [{"message": "Internal server error"}, "Something went wrong"])
+def test_words_of_failure_under_success(body: Any) -> None:
+    """Outside MSG91's own shapes a text of failure under 200 proves nothing either."""
+    assert read(200, body).klass is UNKNOWN
+    assert read(503, body).klass is RETRY
+    assert read(503, body, treat_503_as_unknown=True).klass is UNKNOWN
+
+
 def test_success_body_under_an_error_status() -> None:
     """A body that says success under an error status proves the send by its request id, else leaves it in doubt."""
     assert read(503, {"type": "success", "message": REQUEST_ID}).klass is ACCEPTED
