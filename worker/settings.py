@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         default=48 * _HOUR, description="How long a delivery report is waited for; shorter than `record_ttl`."
     )
     journal_length: Annotated[int, Field(ge=100), Whole] = Field(
-        default=5_000, description="Entries in the journal, one for each request; the oldest go first."
+        default=2_000, description="Entries in the journal, one for each request; the oldest go first."
     )
 
     # How a delivery is made safe.
