@@ -1,7 +1,8 @@
 """What makes a send safe: states, ledger, lanes, schedule, journal. Knows Redis, not MSG91."""
 
+from .attention import Attention, sweep
 from .backoff import RetryPolicy
-from .batches import Batch, Batches, EventCounts, Kind, new_id
+from .batches import Batch, Batches, EventCounts, Kind, Look, new_id
 from .counters import Counts, Reconciliation, fold, read_counts, reconcile
 from .errors import (
     DeliveryError,
@@ -11,7 +12,7 @@ from .errors import (
     StoreHeld,
     StoreUnavailable,
 )
-from .journal import Journal, Line
+from .journal import Journal, Line, Note
 from .keys import Keys, delivery_key, recipient_hash
 from .lanes import Ending, Grant, LaneLimits, Lanes, LaneStatus, Verdict
 from .ledger import Claim, Expectation, Ledger, Outcome, Retention, Slip, Waiting
@@ -22,6 +23,7 @@ from .store import FORMAT, Patience, Store, connect
 
 __all__ = [
     "FORMAT",
+    "Attention",
     "Batch",
     "Batches",
     "Claim",
@@ -40,8 +42,10 @@ __all__ = [
     "Lanes",
     "Ledger",
     "Line",
+    "Look",
     "NotAllowed",
     "NotFound",
+    "Note",
     "Outcome",
     "Patience",
     "Reconciliation",
@@ -64,4 +68,5 @@ __all__ = [
     "read_counts",
     "recipient_hash",
     "reconcile",
+    "sweep",
 ]

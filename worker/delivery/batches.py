@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha1
 
 from .records import ORIGIN_LENGTH
 from .store import Store
@@ -52,6 +53,14 @@ class Batch:
     def origin(self) -> str:
         """What a record remembers of it."""
         return self.id[:ORIGIN_LENGTH]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A batch that was looked at, and whether a worker is at it."""
+
+    batch: Batch
+    running: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +134,45 @@ class Batches:
         )
         if answer[0] != b"run":
             return None
-        found = dict(zip(answer[1::2], answer[2::2], strict=True))
-        return Batch(
-            id=batch_id,
-            kind=Kind(found[b"kind"].decode()),
-            body=found[b"body"],
-            count=int(found.get(b"count", 0)),
-            door=found.get(b"door", b"").decode(),
-            destination=found.get(b"destination", b"").decode(),
-            queue=found.get(b"queue", b"events").decode(),
-            received_ms=int(found.get(b"received", 0)),
-            runs=int(found.get(b"runs", 0)) + 1,
-            slot=found.get(b"slot", b"").decode(),
-            token=token,
+        batch = _read(batch_id, dict(zip(answer[1::2], answer[2::2], strict=True)))
+        batch.runs += 1
+        batch.token = token
+        return batch
+
+    def look(self, batch_ids: Sequence[str]) -> list[Look | None]:
+        """Look at batches without taking them; ``None`` for those that are gone."""
+        if not batch_ids:
+            return []
+        client, names = self.store.client, [self.store.keys.batch(one) for one in batch_ids]
+
+        def read() -> list[dict[bytes, bytes]]:
+            pipe = client.pipeline(transaction=False)
+            for name in names:
+                pipe.hgetall(name)
+            return list(pipe.execute())
+
+        now = self.store.now_ms()
+        return [
+            Look(_read(batch_id, found), int(found.get(b"lease", 0)) > now) if found else None
+            for batch_id, found in zip(batch_ids, self.store.ask(read), strict=True)
+        ]
+
+    def rewrite(self, batch: Batch, body: bytes, *, items: int | None = None) -> bool:
+        """Put other bytes in the place of ``batch.body``; a run under way goes on with what it has read.
+
+        Args:
+            batch: As it was looked at; its id and body count.
+            body: The new bytes: as many lines as before, for events and payloads.
+            items: How many deliveries they hold, for those.
+
+        Returns:
+            ``False`` when the batch is gone or holds other bytes by now.
+        """
+        old = sha1(batch.body, usedforsecurity=False).hexdigest()
+        answer = self.store.script(
+            "rewrite", [self.store.keys.batch(batch.id)], [old, body, "" if items is None else items]
         )
+        return bool(answer)
 
     def extend(self, batch: Batch) -> bool:
         """Push the lease on; ``False`` when the batch is no longer this run's."""
@@ -173,3 +207,19 @@ class Batches:
             ],
         )
         return bool(answer)
+
+
+def _read(batch_id: str, found: Mapping[bytes, bytes]) -> Batch:
+    return Batch(
+        id=batch_id,
+        kind=Kind(found[b"kind"].decode()),
+        body=found[b"body"],
+        count=int(found.get(b"count", 0)),
+        door=found.get(b"door", b"").decode(),
+        destination=found.get(b"destination", b"").decode(),
+        queue=found.get(b"queue", b"events").decode(),
+        received_ms=int(found.get(b"received", 0)),
+        runs=int(found.get(b"runs", 0)),
+        slot=found.get(b"slot", b"").decode(),
+        token=found.get(b"token", b"").decode(),
+    )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .attention import sweep
 from .batches import Kind
 from .ledger import HOUR_MS
 from .states import BY_LETTER, State
@@ -21,7 +22,7 @@ class Counts:
 
     Attributes:
         folded: Per state, how many of them have expired (part of ``states``).
-        outcomes: How many outcomes were ever written; with ``states`` it tells whether anything moved between two looks.
+        outcomes: How many outcomes were ever written; with ``states`` it tells whether anything moved.
     """
 
     events: dict[str, int]
@@ -192,11 +193,12 @@ def _glob(text: str) -> str:
 
 
 def fold(store: Store) -> int:
-    """Move the counts of hours that are over to the total, so that the folding hash stays small.
+    """Move the counts of hours that are over to the total, and strike what has expired from the lists of attention.
 
     Returns:
         How many fields were folded.
     """
+    sweep(store)
     now_ms = store.now_ms()
     fields = store.ask(lambda: store.client.hkeys(store.keys.folding))
     hours = {name.decode().partition(":")[0] for name in fields} - {"past"}

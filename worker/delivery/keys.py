@@ -2,7 +2,8 @@
 
 | key                    | type   | holds                                                                      |
 | ---------------------- | ------ | -------------------------------------------------------------------------- |
-| ``meta``               | hash   | format version, run id of the server last seen, whether sending is held    |
+| ``meta``               | hash   | format version, run id of the server last seen, whether sending is held,   |
+|                        |        | how often the journal was swapped for a rewritten copy                     |
 | ``counters``           | hash   | events and deliveries by state, cumulative; see ``counters.py``             |
 | ``folding``            | hash   | ``<hour>:<letter>`` → records whose life ends in that hour                  |
 | ``batch:<id>``         | hash   | a batch's bytes and who works on it                                        |
@@ -17,25 +18,32 @@
 | ``lane:<name>:busy``   | zset   | token → end of its lease (ms): the concurrent requests                     |
 | ``lane:<name>:queue``  | zset   | batch id → since when (ms): batches waiting for a free slot                |
 | ``lanes``              | set    | names of all lanes seen                                                    |
-| ``journal``            | stream | every outcome, bounded                                                     |
+| ``journal``            | stream | every outcome and what operators did, bounded                              |
+| ``journal:<id>``       | stream | a copy being rewritten; gone within the hour                               |
 | ``malformed``          | stream | events that could not be read, with the reason, bounded                    |
 """
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from base64 import b64encode
 from hashlib import blake2b
 
 
 def delivery_key(destination: str, message_id: str, mapping: str) -> str:
-    """The idempotency key of a delivery: 20 characters (120 bits) of a digest of destination, message and mapping."""
+    """The idempotency key of a delivery: 20 characters (120 bits) of a digest of destination, message and mapping.
+
+    It never begins with a hyphen, so that no command takes it for an option.
+    """
     text = f"{destination}\x00{mapping}\x00{message_id}"
-    return urlsafe_b64encode(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=15).digest()).decode()
+    return b64encode(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=15).digest(), b"._").decode()
 
 
 def recipient_hash(recipient: str) -> str:
-    """Eight characters that stand for a recipient inside one request's index, instead of the number itself."""
-    return urlsafe_b64encode(blake2b(recipient.encode("utf-8", "surrogatepass"), digest_size=6).digest()).decode()
+    """Eight characters that stand for a recipient inside one request's index, instead of the number itself.
+
+    They never begin with an underscore, which marks the index's own fields.
+    """
+    return b64encode(blake2b(recipient.encode("utf-8", "surrogatepass"), digest_size=6).digest(), b".-").decode()
 
 
 class Keys:

@@ -115,7 +115,7 @@ class Retention:
     record: float = 72 * 3600.0
     dead_letter: float = 30 * 86400.0
     index: float = 7 * 86400.0
-    journal: int = 5_000
+    journal: int = 2_000
 
 
 class Ledger:
@@ -253,11 +253,14 @@ class Ledger:
             if state is State.SCHEDULED:
                 letters.append("w" if outcome.counts else "W")
                 tail += (outcome.reason, outcome.waiting + 1)
+            elif state is State.ACCEPTED:
+                letters.append("A" if outcome.reason else "a")
+                if outcome.reason:
+                    tail += (outcome.reason, b"")
             else:
                 letters.append(LETTERS[state])
-                if state is not State.ACCEPTED:
-                    tail += (outcome.reason, outcome.kept)
-                    with_kept = with_kept or state in KEPT
+                tail += (outcome.reason, outcome.kept)
+                with_kept = with_kept or state in KEPT
         record_prefix, kept_prefix = keys.record_prefix, keys.kept_prefix
         with_kept = with_kept or expect.letters not in ("si", "s", "-", "-w")
         batches: list[Any] = []

@@ -31,6 +31,7 @@ SCRIPTS = (
     "acquire",
     "begin",
     "claim",
+    "discard",
     "extend",
     "finish",
     "fold",
@@ -38,7 +39,10 @@ SCRIPTS = (
     "promote",
     "release",
     "report",
+    "rewrite",
     "settle",
+    "swap",
+    "sweep",
 )
 
 #: Answers of a server that works but cannot write now: full memory, failed disk, replica, still loading.

@@ -9,7 +9,7 @@
 --       4 reason (fail, throttle, account)
 --       5 pause asked for (ms; throttle)
 --       6 latency (ms; ok)
---       7 configured concurrency   8 floor of the adaptive limit   9 adaptive: '1'
+--       7 configured concurrency (an operator's 'set:concurrency' wins)   8 floor of the adaptive limit   9 adaptive: '1'
 --       10 failures in a row that close the lane   11 first pause of a closed lane (ms)   12 longest (ms)
 --
 -- A run of failures closes the lane; when the pause is over one request is let through to try (half open).
@@ -19,10 +19,11 @@
 local now = tonumber(ARGV[1])
 local verdict = ARGV[3]
 local mine = redis.call('ZREM', KEYS[2], ARGV[2]) == 1
-local lane = redis.call('HMGET', KEYS[1], 'until', 'probe', 'failures', 'trips', 'limit', 'baseline', 'lowered', 'held')
+local lane = redis.call('HMGET', KEYS[1], 'until', 'probe', 'failures', 'trips', 'limit', 'baseline', 'lowered', 'held',
+  'set:concurrency')
 local paused_until = tonumber(lane[1] or '0')
-local ceiling = tonumber(ARGV[7])
-local limit = tonumber(lane[5] or ARGV[7])
+local ceiling = tonumber(lane[9] or ARGV[7])
+local limit = tonumber(lane[5] or ceiling)
 
 local function lower(factor)
   if ARGV[9] == '1' and now - tonumber(lane[7] or '0') >= 1000 then

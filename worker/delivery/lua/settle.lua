@@ -20,7 +20,7 @@
 --       8 journal: JSON about the whole call   9 journal: JSON of one line per delivery   10 journal: longest length
 --       11 token of the request, '' when none left; kept as ref of accepted and in doubt
 --       12 MSG91's request id ('' when unknown)   13 how long the indexes live (ms)
---       14 one letter per delivery: its new state ('W': scheduled, and the attempt does not count)
+--       14 one letter per delivery: its new state ('W': scheduled, and the attempt does not count; 'A': accepted, with a reason)
 --       15 k   16 m
 --       17, 18 as 5 and 6, for what is rejected or dead and may be replayed
 --       then seven per batch: id, due (ms), kind, body, items, queue, slot; one of kind 'grace' is a timer for what is in doubt
@@ -52,6 +52,8 @@ for i = 1, n do
   local counts = true
   if letter == 'W' then
     letter, counts = 'w', false
+  elseif letter == 'A' then
+    letter = 'a'
   end
   local record = records[i]
   local old, by, attempts, old_hour, ref

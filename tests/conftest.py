@@ -1,0 +1,34 @@
+"""What many tests share: a store, fake and real."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.stores import ClockedStore, fake_store, real_store
+from worker.configuration import EmbeddedValkeyError
+from worker.embedded import EmbeddedValkey
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    """The address of a real Valkey for the whole session; skipped where there is none, except on CI."""
+    server = EmbeddedValkey()
+    try:
+        server.start()
+    except EmbeddedValkeyError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no embedded Valkey here: {error}")
+    with server:
+        yield server.url
+
+
+@pytest.fixture(params=["fake", "valkey"])
+def store(request: pytest.FixtureRequest) -> ClockedStore:
+    """An empty store, opened: every test that takes it runs on the fake one and on a real Valkey."""
+    made = fake_store() if request.param == "fake" else real_store(request.getfixturevalue("valkey_url"))
+    made.open()
+    return made
