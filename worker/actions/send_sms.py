@@ -106,7 +106,7 @@ class SendSms(Action):
                 f"but the destination allows {context.max_parts}",
             )
         route = get("route") or context.default_route
-        if not (route.isascii() and route.isalnum() and len(route) <= 10):
+        if not (route.isascii() and route.isalnum() and len(route) <= 16):
             problems.add("route", f"expected 4 (transactional) or 1 (promotional), but it was {len(route)} characters")
         sender = get("senderID") or context.default_sender
         if sender is None:

@@ -1,0 +1,54 @@
+"""The requests that the documentation shows are the ones that are made."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from worker.actions import ACTIONS, ActionContext
+from worker.msg91.codes import CODES
+from worker.msg91.numbers import PhoneNumbers
+
+PAGE = (Path(__file__).parents[3] / "docs" / "msg91.md").read_text(encoding="utf-8")
+CONTEXT = ActionContext("msg91", PhoneNumbers("IN"), phonebook_id="{phonebook_id}")
+
+EVENTS: dict[str, dict[str, Any]] = {
+    "send_sms": {"phone": 918818888758, "message": "Thanks, your order has shipped", "senderID": "MSGIND"},
+    "send_flow_sms": {
+        "phone": 918818888758,
+        "templateId": "61e8f2a3b4c5d6e7f8091a2b",
+        "variables": {"firstName": "John"},
+    },
+    "record_user_events": {
+        "visitorId": "u-1",
+        "eventName": "order-placed",
+        "properties": {"total": 12},
+        "timestamp": "2024-05-01T10:00:00Z",
+        "context": {},
+        "type": "track",
+    },
+    "upsert_contact": {"contactId": "u-1", "name": "Ada", "phone": "918818888758", "details": {"age": 30}},
+}
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_documented_request(name: str) -> None:
+    """Method, path and body in the documentation of an action are what it builds."""
+    found = re.search(rf"^## `{name}`: `(\w+) (\S+)`\n+```json\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    action = ACTIONS[name]
+    request = action.build([action.prepare(EVENTS[name], CONTEXT).payload], CONTEXT, "token")
+    assert found[1] == request.method
+    assert request.path.replace("%7B", "{").replace("%7D", "}").endswith(found[2].lstrip("…"))
+    assert orjson.loads(found[3].replace("<correlation id>", "token")) == orjson.loads(request.body or b"")
+
+
+def test_every_numeric_code_is_documented() -> None:
+    """The table of classes in the documentation names every code under its own class."""
+    rows = {row[0]: row[1] for row in re.findall(r"^\| (\w+) \| [^|]+ \| ([^|]+) \|$", PAGE, re.MULTILINE)}
+    for code, entry in CODES.items():
+        text = rows[entry.klass.value].split("; 301, 302")[0]
+        ranges = [(int(low), int(high or low)) for low, high in re.findall(r"\b(\d{3})(?:\u2013(\d{3}))?", text)]
+        assert any(low <= int(code) <= high for low, high in ranges), code
