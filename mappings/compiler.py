@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from mappings.errors import Problem, nearest
-from mappings.paths import Getter, compile_keys, explain_keys, parse_path
+from mappings.paths import Getter, compile_keys, explain_keys, parse_path, step
 from mappings.values import MISSING, type_name
 
 __all__ = ["Builder", "Compiler", "Kind", "Location", "Option", "Origin", "Place", "Read", "Resolver", "is_directive"]
@@ -54,7 +54,8 @@ class Origin:
     def problem(self, place: Place, message: str, suggestion: str | None = None) -> Problem:
         """A problem with its position filled in."""
         line, column = self.locate((*self.base, *place.location)) or (None, None)
-        return Problem(str(place), message, line, column, self.file, suggestion)
+        path = "/".join(map(str, (*self.base, *place.path)))
+        return Problem(f"/{path}", message, line, column, self.file, suggestion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,10 @@ class Compiler:
 
     def _object(self, mapping: dict[str, Any], place: Place) -> Resolver:
         members = [(str(key), self.value(member, place.at(str(key)))) for key, member in mapping.items()]
+        if self.observer is None:
+            pairs = {str(key): _two_keys(member) for key, member in mapping.items()}
+            if any(pairs.values()):
+                return _object_of_paths([(key, member, pairs[key]) for key, member in members])
 
         def resolve(payload: Any) -> dict[str, Any]:
             result = {}
@@ -229,6 +234,48 @@ class Compiler:
             return self.value(mapping, place)
         finally:
             self.scope = outer
+
+
+def _two_keys(mapping: Any) -> tuple[str, str] | None:
+    """The keys of a raw `@path` that has exactly two, such as `$.properties.phone`: by far the most common mapping."""
+    if isinstance(mapping, dict) and len(mapping) == 1 and isinstance(mapping.get("@path"), str):
+        keys = parse_path(mapping["@path"])
+        return (keys[0], keys[1]) if len(keys) == 2 else None
+    return None
+
+
+def _object_of_paths(members: list[tuple[str, Resolver, tuple[str, str] | None]]) -> Resolver:
+    """An object most of whose members are two keys away: neighbours under one parent look for the parent once."""
+    parts: list[tuple[str, Resolver, list[tuple[str, str]]]] = []
+    for key, member, keys in members:
+        if keys is None:
+            parts.append((key, member, []))
+        elif parts and parts[-1][2] and parts[-1][0] == keys[0]:
+            parts[-1][2].append((key, keys[1]))
+        else:
+            parts.append((keys[0], member, [(key, keys[1])]))
+
+    def resolve(payload: Any) -> dict[str, Any]:
+        result = {}
+        for key, member, children in parts:
+            if not children:
+                value = member(payload)
+                if value is not MISSING:
+                    result[key] = value
+                continue
+            parent = payload.get(key) if type(payload) is dict else step(payload, key)
+            if type(parent) is dict:
+                for name, child in children:
+                    if child in parent:
+                        result[name] = parent[child]
+            else:
+                for name, child in children:
+                    value = step(parent, child)
+                    if value is not MISSING:
+                        result[name] = value
+        return result
+
+    return resolve
 
 
 def constant(value: Any) -> Resolver:

@@ -24,8 +24,8 @@ __all__ = ["DIRECTIVES", "ROOT_DIRECTIVE", "root_mapping"]
 #: A mapping may wrap all its fields into one directive under this key.
 ROOT_DIRECTIVE: Final = "__segment_internal_directive"
 
-MAX_PATTERN: Final = 10
-MAX_REPLACEMENT: Final = 10
+#: Characters (UTF-16 units) that the texts of `@replace` may have.
+_REPLACE_LIMITS: Final = {"pattern": 10, "replacement": 10, "pattern2": 10, "replacement2": 10}
 
 
 def _path(compiler: Compiler, path: Any, place: Place) -> Resolver:
@@ -52,17 +52,22 @@ def _path(compiler: Compiler, path: Any, place: Place) -> Resolver:
 
 
 def _template(compiler: Compiler, template: Any, place: Place) -> Resolver:
-    if isinstance(template, str):
-        return compile_template(template, compiler.path)
     if not compiler.check(template, "text or directive", place):
         return constant(MISSING)
     return _computed_template(compiler, template, place)
 
 
+def _written_template(compiler: Compiler, template: str, place: Place) -> Resolver:
+    try:
+        return compile_template(template, compiler.path)
+    except ValueError as error:
+        return compiler.problem(place, str(error))
+
+
 def _computed_template(compiler: Compiler, template: Any, place: Place) -> Resolver:
     """A template given by a directive: text written in the mapping is a template, text from the event never is."""
     if isinstance(template, str):
-        return compile_template(template, compiler.path)
+        return _written_template(compiler, template, place)
     if is_directive(template) and len(template) == 1:
         name, options = next(iter(template.items()))
         if name == "@literal":
@@ -74,7 +79,7 @@ def _computed_template(compiler: Compiler, template: Any, place: Place) -> Resol
     if compiler.reads == reads and not compiler.problems:
         written = computed({})
         if isinstance(written, str):
-            return compile_template(written, compiler.path)
+            return _written_template(compiler, written, place)
 
     def resolve(payload: Any) -> str:
         value = computed(payload)
@@ -160,12 +165,9 @@ def _replace(compiler: Compiler, options: Any, place: Place) -> Resolver:
         return constant(MISSING)
     before = len(compiler.problems)
     second = {key: checked.get(key) or "" for key in ("pattern2", "replacement2")}
-    for key in second:
-        compiler.check(second[key], "text", place.at(key))
-    limits = {"pattern": MAX_PATTERN, "replacement": MAX_REPLACEMENT, "pattern2": MAX_PATTERN} | {
-        "replacement2": MAX_REPLACEMENT
-    }
-    for key, limit in limits.items():
+    for key, words in second.items():
+        compiler.check(words, "text", place.at(key))
+    for key, limit in _REPLACE_LIMITS.items():
         words = checked.get(key)
         if isinstance(words, str) and utf16_length(words) > limit:
             compiler.problem(place.at(key), f"should be at most {limit} characters long, but it is longer.")

@@ -1,8 +1,8 @@
 """Segment's field definitions of an action → one function that cleans, coerces and checks a resolved mapping.
 
-The rules are those of Segment's actions (@segment/actions-core 3.170, AJV with `coerceTypes: "array"`): empty values go,
-numbers become text and text becomes numbers where the field says so, a list of one is unwrapped, keys nobody declared
-go, and every problem is named by its field. One event and a batch of events are treated the same.
+The rules are those of Segment's actions (@segment/actions-core 3.170, AJV with `coerceTypes: "array"`): empty values
+go, numbers become text and text becomes numbers where the field says so, a list of one is unwrapped, keys nobody
+declared go, and every problem is named by its field. One event and a batch of events are treated the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class FieldError:
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
-#: From a value and its name to the value of the payload; MISSING drops it, and what is wrong goes to the list.
+#: From a value and the name of what it is in (with its dot) to the value of the payload; MISSING drops it, and what
+#: is wrong goes to the list.
 Check = Callable[[Any, str, list[FieldError]], Any]
 
 _FIELD_TYPES: Final = {
@@ -119,7 +120,7 @@ def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: b
                 continue
             if root and value == "":
                 continue
-            kept = test(value, prefix + name, errors)
+            kept = test(value, prefix, errors)
             if kept is not MISSING:
                 payload[name] = kept
         for name in required:
@@ -168,70 +169,90 @@ def _field(name: str, field: Mapping[str, Any]) -> Check:
     unknown = set(field) - _OPTIONS
     if unknown:
         raise FieldSpecError(f"{name}: unknown option {', '.join(sorted(unknown))}.")
-    one = _single(name, field, kind)
-    return _many(one) if field.get("multiple") else _cleaned(one, kind, nullable=bool(field.get("allowNull")))
+    if field.get("multiple"):
+        return _many(name, _single("", field, kind))
+    if kind == "string" and not field.get("allowNull"):
+        return _text(name, field)
+    return _cleaned(_single(name, field, kind), kind, nullable=bool(field.get("allowNull")))
+
+
+def _text(name: str, field: Mapping[str, Any]) -> Check:
+    """A text field, by far the most common: the same as the general check, with a short way for what is text."""
+    general = _cleaned(_single(name, field, "string"), "string", nullable=False)
+    rules = list(_rules(name, field, "string"))
+
+    def check(value: Any, prefix: str, errors: list[FieldError]) -> Any:
+        if type(value) is not str:
+            return general(value, prefix, errors)
+        for rule in rules:
+            message = rule(value)
+            if message is not None:
+                errors.append(FieldError(prefix + name, message))
+        return value
+
+    return check
 
 
 def _cleaned(check: Check, kind: str, *, nullable: bool) -> Check:
     """Drop null where the field has no null, and empty text where the field is not text."""
     empty_is_text = kind in {"string", "datetime"}
 
-    def clean(value: Any, name: str, errors: list[FieldError]) -> Any:
+    def clean(value: Any, prefix: str, errors: list[FieldError]) -> Any:
         if value is None:
             return None if nullable else MISSING
         if value == "" and not empty_is_text:
             return MISSING
-        return check(value, name, errors)
+        return check(value, prefix, errors)
 
     return clean
 
 
-def _many(check: Check) -> Check:
+def _many(name: str, check: Check) -> Check:
     """A list of values; one value is taken for a list of one, and null or empty items go."""
 
-    def check_items(value: Any, name: str, errors: list[FieldError]) -> Any:
+    def check_items(value: Any, prefix: str, errors: list[FieldError]) -> Any:
         if value is None:
             return MISSING
         items = value if isinstance(value, list) else [value]
         kept = [item for item in items if item is not None and item != ""]
-        return [check(item, f"{name}[{index}]", errors) for index, item in enumerate(kept)]
+        return [check(item, f"{prefix}{name}[{index}]", errors) for index, item in enumerate(kept)]
 
     return check_items
 
 
 def _single(name: str, field: Mapping[str, Any], kind: str) -> Check:
-    """Coercion to the type, then the rules of the field, in the order of their cost."""
+    """Coercion to the type, then the rules of the field."""
     if kind == "object":
-        return _object(field)
+        return _object(name, field)
     rules = list(_rules(name, field, kind))
     coerce, noun = _COERCIONS[kind], _NOUNS[kind]
 
-    def check(value: Any, name: str, errors: list[FieldError]) -> Any:
+    def check(value: Any, prefix: str, errors: list[FieldError]) -> Any:
         coerced = coerce(value)
         if coerced is MISSING and isinstance(value, list):
             items = [item for item in value if item is not None]
             coerced = coerce(items[0]) if len(items) == 1 else MISSING
         if coerced is MISSING:
-            errors.append(FieldError(name, f"should be {noun}, but it is {type_name(value)}."))
+            errors.append(FieldError(prefix + name, f"should be {noun}, but it is {type_name(value)}."))
             return MISSING
         for rule in rules:
             message = rule(coerced)
             if message is not None:
-                errors.append(FieldError(name, message))
+                errors.append(FieldError(prefix + name, message))
         return coerced
 
     return check
 
 
-def _object(field: Mapping[str, Any]) -> Check:
+def _object(name: str, field: Mapping[str, Any]) -> Check:
     properties = field.get("properties")
     inner = _members(properties, additional=bool(field.get("additionalProperties")), root=False) if properties else None
 
-    def check(value: Any, name: str, errors: list[FieldError]) -> Any:
+    def check(value: Any, prefix: str, errors: list[FieldError]) -> Any:
         if not isinstance(value, dict):
-            errors.append(FieldError(name, f"should be an object, but it is {type_name(value)}."))
+            errors.append(FieldError(prefix + name, f"should be an object, but it is {type_name(value)}."))
             return MISSING
-        return value if inner is None else inner(value, f"{name}.", errors)
+        return value if inner is None else inner(value, f"{prefix}{name}.", errors)
 
     return check
 

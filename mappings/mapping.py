@@ -146,7 +146,7 @@ class _Reader:
     def __init__(self, source: Source, actions: FieldSpecs | None) -> None:
         self.source = source
         self.actions = actions
-        self.problems: list[Problem] = []
+        self.problems: list[Problem] = list(source.problems)
         self.warnings: list[Problem] = []
 
     def problem(self, location: Location, message: str, suggestion: str | None = None) -> None:

@@ -21,7 +21,7 @@ Getter = Callable[[Any], Any]
 _PART = re.compile(
     r"""\[ (?: '(?P<single>[^']*)' | "(?P<double>[^"]*)" | (?P<index>-?\d+) ) \]   # ['key'] ["key"] [0] [-1]
       | (?P<dot>\.)
-      | (?P<plain>\[ | [^.\[]+)                                                     # a bracket that is none of these is text
+      | (?P<plain>\[ | [^.\[]+)                                            # a bracket that is none of these is text
     """,
     re.VERBOSE,
 )

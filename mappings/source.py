@@ -1,13 +1,14 @@
 """YAML or JSON text → plain values, with the line and column of every part of them.
 
-YAML is read by the rules of YAML 1.2's core schema: only `true` and `false` are booleans (`no` is text), dates are text.
-Aliases are followed, within bounds; duplicate keys are errors; no tag makes an object of anything.
+YAML is read by the rules of YAML 1.2's core schema: only `true` and `false` are booleans (`no` is text), dates are
+text. Aliases are followed, within bounds; duplicate keys are errors; no tag makes an object of anything.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -31,11 +32,12 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(slots=True)
 class Source:
-    """What a file says, and where it says it."""
+    """What a file says, where it says it, and what is wrong with how it says it."""
 
     file: str
     value: Any = None
     positions: dict[Location, Position] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
 
     def locate(self, location: Location) -> Position | None:
         """The 1-based line and column of a part, or of the nearest part around it."""
@@ -49,6 +51,14 @@ class Source:
         path = f"/{'/'.join(map(str, location))}"
         return Problem(path, message, line, column, self.file, suggestion)
 
+    def place(self, location: Location, position: Position) -> None:
+        """Note where a key stands, and a problem when it stands there for the second time."""
+        first = self.positions.setdefault(location, position)
+        if first != position:
+            path = f"/{'/'.join(map(str, location))}"
+            message = f"stands twice; the first is in line {first[0]}."
+            self.problems.append(Problem(path, message, *position, self.file))
+
     def broken(self, message: str, position: Position | None) -> MappingError:
         """The file cannot be read at all."""
         line, column = position or (None, None)
@@ -59,7 +69,7 @@ def parse_json(text: str, file: str) -> Source:
     """Read JSON.
 
     Raises:
-        MappingError: It is not JSON, or an object has a key twice.
+        MappingError: It is not JSON.
     """
     source = Source(file)
     try:
@@ -83,54 +93,39 @@ _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOT
 def _locate_json(text: str, source: Source) -> None:
     """Fill in the positions of a text that is known to be JSON."""
     starts = [0, *(found.end() for found in re.finditer(r"\n", text))]
-    line = 0
-    stack: list[tuple[Location, bool, int | str | None]] = []  # location, is it an object, current key or index
-    problems: list[Problem] = []
-    expect_key = False
+    # The open lists and objects: where each is, and the index or key that its next value has.
+    stack: list[tuple[Location, int | str | None]] = []
+    awaits_key = False
     for found in _JSON_TOKEN.finditer(text):
-        while line + 1 < len(starts) and starts[line + 1] <= found.start():
-            line += 1
-        position = (line + 1, found.start() - starts[line] + 1)
-        token = found[0]
-        if token in "}]":
-            stack.pop()
-            expect_key = False
-        elif token == ",":
-            location, is_object, key = stack[-1]
-            stack[-1] = (location, is_object, key if isinstance(key, str) else (key or 0) + 1)
-            expect_key = is_object
-        elif token == ":":
-            expect_key = False
-        elif expect_key:
-            location = stack[-1][0]
-            key = json.loads(token)
-            stack[-1] = (location, True, key)
-            if (*location, key) in source.positions:
-                here = f"/{'/'.join(map(str, (*location, key)))}"
-                first = source.positions[*location, key][0]
-                problems.append(Problem(here, f"stands twice; the first is in line {first}.", *position, source.file))
-            source.positions[*location, key] = position
-        else:
-            location = ()
-            if stack:
-                outer, is_object, key = stack[-1]
-                location = (*outer, 0 if key is None else key)
-                if not is_object:
-                    source.positions[location] = position
-            else:
-                source.positions[location] = position
-            if token in "{[":
-                stack.append((location, token == "{", None))
-                expect_key = token == "{"
-    if problems:
-        raise MappingError(problems)
+        line = bisect_right(starts, found.start())
+        position = (line, found.start() - starts[line - 1] + 1)
+        match found[0]:
+            case "}" | "]":
+                stack.pop()
+            case ",":
+                location, key = stack[-1]
+                awaits_key = not isinstance(key, int)
+                stack[-1] = (location, key + 1 if isinstance(key, int) else None)
+            case ":":
+                awaits_key = False
+            case spelled if awaits_key:
+                location = stack[-1][0]
+                stack[-1] = (location, json.loads(spelled))
+                source.place((*location, json.loads(spelled)), position)
+            case spelled:
+                outer, key = stack[-1] if stack else ((), None)
+                location = (*outer, key) if key is not None else outer
+                source.positions.setdefault(location, position)
+                if spelled in ("{", "["):
+                    stack.append((location, 0 if spelled == "[" else None))
+                awaits_key = spelled == "{"
 
 
 def parse_yaml(text: str, file: str) -> Source:
     """Read YAML (or JSON, which is nearly all YAML).
 
     Raises:
-        MappingError: It is not YAML, a key stands twice, or it holds more than a mapping file may.
+        MappingError: It is not YAML, or it holds more than a mapping file may.
     """
     source = Source(file)
     reader = _YamlReader(source)
@@ -143,8 +138,6 @@ def parse_yaml(text: str, file: str) -> Source:
         raise source.broken(f"This is not YAML: {error.problem or error.context}.", position) from None
     except yaml.YAMLError as error:
         raise source.broken(f"This is not YAML: {str(error).splitlines()[0]}.", None) from None
-    if reader.problems:
-        raise MappingError(reader.problems)
     return source
 
 
@@ -160,7 +153,6 @@ class _YamlReader:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.problems: list[Problem] = []
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.values = 0
         self.events: Iterator[Any] = iter(())
@@ -193,7 +185,7 @@ class _YamlReader:
             value = self.mapping(location, depth)
         tag = getattr(event, "tag", None)
         if tag is not None and not tag.startswith("tag:yaml.org,2002:"):
-            self.problems.append(self.source.problem(location, f"has the tag {tag}, which means nothing here."))
+            self.source.problems.append(self.source.problem(location, f"has the tag {tag}, which means nothing here."))
         if event.anchor is not None:
             self.anchors[event.anchor] = (value, self.values - before + 1)
         return value
@@ -227,13 +219,7 @@ class _YamlReader:
             if key == "<<" and event.implicit[0]:
                 merged = self.merge(here, depth)
                 continue
-            if key in members:
-                first = self.source.positions[here][0]
-                message = f"stands twice; the first is in line {first}."
-                self.problems.append(
-                    Problem(f"/{'/'.join(map(str, here))}", message, *_position(event), self.source.file)
-                )
-            self.source.positions[here] = _position(event)
+            self.source.place(here, _position(event))
             members[key] = self.node(next(self.events), here, depth + 1)
         return merged | members
 
@@ -243,7 +229,7 @@ class _YamlReader:
         merged: dict[str, Any] = {}
         for part in reversed(value if isinstance(value, list) else [value]):
             if not isinstance(part, dict):
-                self.problems.append(self.source.problem(location, "should be an object, or a list of objects."))
+                self.source.problems.append(self.source.problem(location, "should be an object, or a list of objects."))
                 return {}
             merged |= part
         return merged

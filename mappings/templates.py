@@ -25,16 +25,19 @@ def compile_template(template: str, path: Callable[[str], Getter]) -> Callable[[
     Args:
         template: Text with placeholders.
         path: Compiles the path of a placeholder.
+
+    Raises:
+        ValueError: A placeholder is blank; the message is the sentence to show.
     """
     parts: list[str | Getter] = []
     # re.split with one group alternates text and placeholder. Triple braces are found first, as Segment does.
     for index, piece in enumerate(_TRIPLE.split(template)):
         if index % 2:
-            parts.append(path(piece.strip()))
+            parts.append(_placeholder(piece, path))
             continue
         for inner, word in enumerate(_DOUBLE.split(piece)):
             if inner % 2:
-                parts.append(path(word.strip()))
+                parts.append(_placeholder(word, path))
             elif word:
                 parts.append(word)
     if not parts:
@@ -42,6 +45,13 @@ def compile_template(template: str, path: Callable[[str], Getter]) -> Callable[[
     if len(parts) == 1:
         return _single(parts[0])
     return _joined(parts)
+
+
+def _placeholder(words: str, path: Callable[[str], Getter]) -> Getter:
+    if not words.strip():
+        # Segment puts the whole event here: nobody means to send that.
+        raise ValueError("has a placeholder without a path: {{ }}. Name what belongs there, such as {{userId}}.")
+    return path(words.strip())
 
 
 def _single(part: str | Getter) -> Callable[[Any], str]:
