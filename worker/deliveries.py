@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -53,16 +54,25 @@ class Delivery(Slip):
 
     def keep(self) -> bytes:
         """Its kept form, as bytes."""
-        return orjson.dumps(self.as_kept())
+        return dump_json(self.as_kept())
 
     def remember(self, attempt: dict[str, Any]) -> None:
         """Add one attempt to its history."""
         self.history = [*self.history[-(HISTORY_LENGTH - 1) :], attempt]
 
 
+def dump_json(value: Any) -> bytes:
+    """JSON of anything an event or a mapping can give; what JSON cannot carry is kept as near as it gets."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # integers beyond 64 bits, lone surrogates: rare, and no reason to lose a delivery
+        return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace")
+
+
 def dump(deliveries: Sequence[Delivery]) -> bytes:
     """The bytes of a batch of deliveries that wait."""
-    return orjson.dumps([one.as_kept() for one in deliveries])
+    return dump_json([one.as_kept() for one in deliveries])
 
 
 def load(body: bytes) -> list[Delivery]:
@@ -77,7 +87,7 @@ def restore(kept: dict[str, Any]) -> Delivery:
 
 def dump_claim(batch_id: str, deliveries: Iterable[Delivery]) -> bytes:
     """What a claim remembers of its deliveries: everything but the event, which the batch still holds."""
-    return orjson.dumps(
+    return dump_json(
         [
             batch_id,
             *[
