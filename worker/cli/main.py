@@ -1,39 +1,77 @@
-"""Assembles the commands and turns every known error into one clean message."""
+"""Assembles the commands and turns every known error into one clean message.
+
+A command's module is imported when the command is used: ``--help`` of one does not wait for the imports of all.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from mappings import MappingsError
 from worker import __version__
-from worker.cli import (
-    config,
-    deliveries,
-    demo,
-    doctor,
-    explain,
-    mappings_,
-    reconcile,
-    sandbox,
-    send,
-    up,
-    worker_,
-)
 from worker.cli.output import Exit, fail
-from worker.configuration import ConfigurationError
-from worker.delivery import DeliveryError, StoreUnavailable
-from worker.msg91 import Msg91Error
+
+#: Every command, in the order of the help text, and where it is defined.
+COMMANDS: dict[str, str] = {
+    "demo": "worker.cli.demo:demo",
+    "up": "worker.cli.up:up",
+    "worker": "worker.cli.worker_:worker",
+    "intake": "worker.cli.intake:intake",
+    "sandbox": "worker.cli.sandbox:app",
+    "send": "worker.cli.send:send",
+    "explain": "worker.cli.explain:explain",
+    "deliveries": "worker.cli.deliveries:app",
+    "reconcile": "worker.cli.reconcile:reconcile",
+    "in-doubt": "worker.cli.in_doubt:app",
+    "dead-letters": "worker.cli.dead_letters:app",
+    "schedule": "worker.cli.schedule:app",
+    "lanes": "worker.cli.lanes:app",
+    "recovery": "worker.cli.recovery:app",
+    "forget": "worker.cli.forget:forget",
+    "mappings": "worker.cli.mappings_:app",
+    "config": "worker.cli.config:app",
+    "doctor": "worker.cli.doctor:doctor",
+}
+
+
+class Commands(TyperGroup):
+    """The commands, each loaded at its first use."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
+        """All names, in the order of the help text."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Load one command."""
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, name = target.partition(":")
+        loaded: Any = getattr(importlib.import_module(module), name)
+        if not isinstance(loaded, typer.Typer):
+            single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            single.command(cmd_name, context_settings=CONTEXT)(loaded)
+            loaded = single
+        command = typer.main.get_command(loaded)
+        command.name = cmd_name
+        command.context_settings.update(CONTEXT)
+        return command
+
+
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="msg91-destination",
+    cls=Commands,
     help="Segment-style events in, MSG91 messages out: nothing lost, nothing sent twice, every one explained.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=CONTEXT,
     epilog="Exit codes: 0 all well, 1 a problem was found, 2 wrong usage or configuration.",
 )
 
@@ -46,48 +84,47 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[  # noqa: ARG001 - its callback acts
+    version: Annotated[  # its callback acts
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None: ...
-
-
-app.command("demo")(demo.demo)
-app.command("up")(up.up)
-app.command("worker")(worker_.worker)
-app.command("send")(send.send)
-app.command("explain")(explain.explain)
-app.command("reconcile")(reconcile.reconcile)
-app.command("doctor")(doctor.doctor)
-app.add_typer(deliveries.app, name="deliveries")
-app.add_typer(mappings_.app, name="mappings")
-app.add_typer(config.app, name="config")
-app.add_typer(sandbox.app, name="sandbox")
 
 
 def run() -> None:
     """Run the command line; the entry point of the ``msg91-destination`` script."""
     try:
         app()
-    except (ConfigurationError, MappingsError, Msg91Error) as error:
-        _leave(str(error))
-    except StoreUnavailable as error:
-        _leave(f"the store does not answer: {error}", "Is it running? `msg91-destination doctor` checks REDIS_URL.")
-    except DeliveryError as error:
-        _leave(str(error))
     except BrokenPipeError:
         # The reader (`head`, say) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(int(Exit.OK))
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        known = _known(error)
+        if known is None:
+            raise
+        try:
+            fail(*known)
+        except typer.Exit as leaving:
+            sys.exit(leaving.exit_code)
 
 
-def _leave(message: str, hint: str | None = None) -> None:
-    try:
-        fail(message, hint)
-    except typer.Exit as leaving:
-        sys.exit(leaving.exit_code)
+def _known(error: Exception) -> tuple[str, str | None] | None:
+    """The message (and what to do) of an error that is not a bug of ours."""
+    from mappings import MappingsError  # noqa: PLC0415 - slow imports, and errors are rare
+    from worker.configuration import ConfigurationError  # noqa: PLC0415
+    from worker.delivery import DeliveryError, StoreUnavailable  # noqa: PLC0415
+    from worker.msg91 import Msg91Error  # noqa: PLC0415
+
+    if isinstance(error, StoreUnavailable):
+        return (
+            f"the store does not answer: {error}",
+            "Is it running, and is REDIS_URL right? `msg91-destination doctor` checks.",
+        )
+    if isinstance(error, ConfigurationError | MappingsError | Msg91Error | DeliveryError):
+        return str(error), None
+    return None
 
 
 if __name__ == "__main__":
