@@ -1,7 +1,8 @@
-"""Runs worker processes: starts them, restarts those that die, passes on the signals that stop them."""
+"""Runs worker processes: starts them, restarts those that die, and stops them in good order."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -9,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from types import FrameType
+from collections.abc import Callable, Mapping
+from types import FrameType, TracebackType
+from typing import IO, Any, Self
 
 log = logging.getLogger(__name__)
 
@@ -19,53 +21,248 @@ RESTART_PAUSE = 0.5
 RESTART_PAUSE_CAP = 30.0
 #: A process that lived this long, seconds, did not die young.
 GROWN_UP = 30.0
+#: A worker ends itself this long, seconds, after its grace time, whatever it hangs on.
+OVERTIME = 5.0
 #: Seconds beyond the grace time after which a process that does not end is killed.
-KILL_AFTER = 30.0
+KILL_AFTER = 10.0
+#: Seconds that are left to finish when the signal to stop comes a second time.
+HURRY = 2.0
+
+#: What a worker exits with when its configuration or its store cannot be used.
+EXIT_USAGE = 2
+
+
+class StopSignals:
+    """TERM, Ctrl-C and the end of the terminal: counted, not obeyed, for the duration of a ``with`` block."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: int | None = None
+        self._event = threading.Event()
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            # What was started to survive its terminal (nohup) does.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._count)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come."""
+        return self.count > 0
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the first signal, at most ``seconds``; whether one has come."""
+        return self._event.wait(seconds)
+
+    def _count(self, number: int, _frame: FrameType | None) -> None:
+        self.count += 1
+        self.first = self.first or number
+        self._event.set()
 
 
 class WorkerProcess:
-    """One child process that runs a Celery worker."""
+    """One child process that runs a Celery worker.
 
-    def __init__(self, number: int, concurrency: int, environ: Mapping[str, str]) -> None:
+    It says on its standard output when it takes work, and stops when its standard input ends: when we are gone,
+    however that happens.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        concurrency: int,
+        environ: Mapping[str, str],
+        *,
+        logs: IO[bytes] | None = None,
+        lifeline: int | None = None,
+    ) -> None:
         self.number = number
+        self.is_ready = False
         self._command = [sys.executable, "-m", "worker.celery_worker", str(concurrency), str(number)]
         self._environ = dict(environ)
+        self._logs = logs
+        self._lifeline = lifeline
         self._pause = RESTART_PAUSE
         self._started = 0.0
         self._not_before = 0.0
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it; its end of the pipe tells it when we are gone, however that happens."""
-        self._started = time.monotonic()
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            self._command, env=self._environ, stdin=subprocess.PIPE, start_new_session=True
-        )
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is alive."""
+        return self.process is not None and self.process.poll() is None
 
-    def check(self) -> None:
-        """Start a successor when it has died, after a pause that grows while it dies young."""
+    def start(self) -> None:
+        """Start it."""
+        self._started = time.monotonic()
+        self.is_ready = False
+        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self._command,
+            env=self._environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._logs,
+            pass_fds=() if self._lifeline is None else (self._lifeline,),
+            # Ctrl-C at the terminal is for us, who then stop it in good order.
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None  # noqa: S101 - opened as a pipe
+        os.set_blocking(self.process.stdout.fileno(), False)
+
+    def check(self) -> int | None:
+        """Look after it: start a successor when it has died, after a pause that grows while it dies young.
+
+        Returns:
+            What it exited with, when that is news.
+        """
         if self.process is None:
             if time.monotonic() >= self._not_before:
                 self.start()
-            return
+            return None
         code = self.process.poll()
+        self._listen(self.process)
         if code is None:
-            return
-        young = time.monotonic() - self._started < GROWN_UP
-        self._pause = min(self._pause * 2, RESTART_PAUSE_CAP) if young else RESTART_PAUSE
+            return None
+        self._forget(self.process)
+        if time.monotonic() - self._started >= GROWN_UP:
+            self._pause = RESTART_PAUSE
         log.error("worker process %d ended with %d; a new one starts in %.1f s", self.number, code, self._pause)
         self._not_before = time.monotonic() + self._pause
-        self.process = None
+        self._pause = min(self._pause * 2, RESTART_PAUSE_CAP)
+        return code
 
     def send(self, number: int) -> None:
         """Pass a signal on."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
 
+    def close(self) -> bool:
+        """Put away what is left of a process that has ended; ``True`` when it ended as it was told to."""
+        if self.process is None:
+            return True
+        code = self.process.wait()
+        self._listen(self.process)
+        # Before it is ready a worker has nothing to finish, and TERM ends it the hard way.
+        told = code == 0 or (code == -signal.SIGTERM and not self.is_ready)
+        self._forget(self.process)
+        return told
 
-def run_workers(
-    *, processes: int, concurrency: int, grace: float, environ: Mapping[str, str] | None = None
-) -> int:
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        if not self.is_ready and process.stdout is not None:
+            self.is_ready = bool(process.stdout.read(64))
+
+    def _forget(self, process: subprocess.Popen[bytes]) -> None:
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self.process = None
+
+
+class Workers:
+    """Worker processes that are kept running, as a context manager or by `start` and `stop`.
+
+    Args:
+        processes: How many.
+        concurrency: Threads each.
+        grace: Seconds they get to finish what is in flight when they are stopped.
+        environ: Their environment; this process's unless given.
+        logs: Where they write their logs; this process's standard error unless given.
+        lifeline: File descriptor they hold open while they live (`EmbeddedValkey.lifeline`).
+    """
+
+    def __init__(
+        self,
+        *,
+        processes: int,
+        concurrency: int,
+        grace: float,
+        environ: Mapping[str, str] | None = None,
+        logs: IO[bytes] | None = None,
+        lifeline: int | None = None,
+    ) -> None:
+        self._grace = grace
+        self._was_ready = False
+        self._children = [
+            WorkerProcess(number, concurrency, environ or os.environ, logs=logs, lifeline=lifeline)
+            for number in range(processes)
+        ]
+        #: A worker found the configuration or the store unusable before any worker ever took work.
+        self.unusable = False
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of those that run."""
+        return [child.process.pid for child in self._children if child.process is not None and child.is_running]
+
+    @property
+    def ready(self) -> bool:
+        """Whether all of them take work."""
+        return all(child.is_ready for child in self._children)
+
+    def start(self) -> Self:
+        """Start them; `check` tells when they are ready."""
+        for child in self._children:
+            child.start()
+        return self
+
+    def check(self) -> None:
+        """Look after all of them; to be called a few times a second."""
+        for child in self._children:
+            code = child.check()
+            self._was_ready = self._was_ready or child.is_ready
+            # A configuration that breaks later does not bring down the workers that still run on the good one.
+            if code == EXIT_USAGE and not self._was_ready:
+                self.unusable = True
+
+    def stop(self, signals: StopSignals | None = None, *, on_hurry: Callable[[], object] | None = None) -> bool:
+        """Stop them: each finishes what is in flight, hands back the rest, and ends.
+
+        Args:
+            signals: A second signal leaves them only `HURRY` seconds more, a third none.
+            on_hurry: Called once when that happens.
+
+        Returns:
+            ``True`` when all ended by themselves and in time.
+        """
+        log.info("stopping: %d worker processes finish what is in flight", len(self.pids))
+        for child in self._children:
+            child.send(signal.SIGTERM)
+        deadline = time.monotonic() + self._grace + KILL_AFTER
+        hurried = False
+        while any(child.is_running for child in self._children):
+            if signals is not None and signals.count > 1 and not hurried:
+                hurried = True
+                log.warning("stopping at once: requests that are under way are left to their leases")
+                deadline = min(deadline, time.monotonic() + HURRY)
+                if on_hurry is not None:
+                    on_hurry()
+            if time.monotonic() > deadline or (signals is not None and signals.count > 2):
+                for child in self._children:
+                    child.send(signal.SIGKILL)
+            time.sleep(0.02)
+        in_order = [child.close() for child in self._children]
+        return all(in_order)
+
+
+def run_workers(*, processes: int, concurrency: int, grace: float, environ: Mapping[str, str] | None = None) -> int:
     """Run worker processes until a signal stops them.
 
     Args:
@@ -75,40 +272,12 @@ def run_workers(
         environ: Their environment; this process's unless given.
 
     Returns:
-        0 when all ended as told.
+        0 when all ended as told, 1 when one had to be killed, 2 when they cannot run at all.
     """
-    stop = threading.Event()
-    signals: list[int] = []
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        signals.append(number)
-        stop.set()
-
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    children = [WorkerProcess(number, concurrency, environ or os.environ) for number in range(processes)]
-    try:
-        for child in children:
-            child.start()
-        while not stop.wait(0.2):
-            for child in children:
-                child.check()
-        return _stop(children, signals, grace)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _stop(children: list[WorkerProcess], signals: list[int], grace: float) -> int:
-    passed_on = 0
-    deadline = time.monotonic() + grace + KILL_AFTER
-    while any(child.process is not None and child.process.poll() is None for child in children):
-        while passed_on < len(signals):
-            passed_on += 1
-            for child in children:
-                child.send(signal.SIGTERM)
-        if time.monotonic() > deadline:
-            for child in children:
-                child.send(signal.SIGKILL)
-        time.sleep(0.05)
-    codes = [child.process.returncode for child in children if child.process is not None]
-    return 0 if all(code == 0 for code in codes) else 1
+    workers = Workers(processes=processes, concurrency=concurrency, grace=grace, environ=environ)
+    with StopSignals() as signals:
+        workers.start()
+        while not signals.wait(0.2) and not workers.unusable:
+            workers.check()
+        in_order = workers.stop(signals)
+    return EXIT_USAGE if workers.unusable else 0 if in_order else 1

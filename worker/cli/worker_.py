@@ -9,6 +9,7 @@ import typer
 
 from worker.cli.output import fail, stderr
 from worker.destinations import load_destinations
+from worker.logs import configure_logging
 from worker.settings import load_settings
 from worker.supervisor import run_workers
 
@@ -17,7 +18,9 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", "-c", min=1, max=1000, help="Threads per process.")
     ] = None,
-    processes: Annotated[int | None, typer.Option("--processes", "-p", min=1, max=256, help="Worker processes.")] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", "-p", min=1, max=256, help="Worker processes.")
+    ] = None,
 ) -> None:
     """Run workers against REDIS_URL until they are told to stop.
 
@@ -36,6 +39,7 @@ def worker(
             "Set REDIS_URL, or run `msg91-destination up`, which brings its own.",
         )
     destinations = load_destinations(settings.destinations_file, os.environ, settings=settings)
+    configure_logging(settings.log_level, settings.log_format)
     stderr.print(f"destinations: {', '.join(destinations.names)} (from {destinations.origin})")
     raise typer.Exit(
         run_workers(
@@ -44,4 +48,3 @@ def worker(
             grace=settings.shutdown_grace,
         )
     )
-
