@@ -125,6 +125,15 @@ class EmbeddedValkey:
         """The server's process id, or None when it is not running."""
         return self._process.pid if self._process is not None and self.is_running() else None
 
+    @property
+    def lifeline(self) -> int | None:
+        """The file descriptor that keeps the server alive, or None when it is not running.
+
+        The server ends when the last process that holds it is gone. A child that is given it (``pass_fds``) can
+        finish its work on the server although whoever started both was killed.
+        """
+        return self._pipe
+
     def is_running(self) -> bool:
         """Tell whether the server process is alive."""
         return self._process is not None and self._process.poll() is None
