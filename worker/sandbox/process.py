@@ -57,8 +57,8 @@ class Sandbox:
         seed: int | None = None,
         fsync: bool = False,
     ) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="msg91-sandbox-")
-        self.record = Path(record) if self._directory is None else Path(self._directory.name, "requests.ndjson")
+        self._directory = tempfile.TemporaryDirectory(prefix="msg91-sandbox-") if record is None else None
+        self.record = Path(self._directory.name if self._directory else "", record or "requests.ndjson")
         self.authkey = DEFAULT_AUTHKEY
         self.url = ""
         self._settings = Settings(
@@ -83,7 +83,13 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        self._directory.cleanup()
+        if self._directory is not None:
+            self._directory.cleanup()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is alive."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def port(self) -> int:
