@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import sha1
 
 from .records import ORIGIN_LENGTH
 from .store import Store
@@ -102,7 +101,7 @@ class Batches:
             kind: What the bytes are.
             batch_id: Given where the arrival has an id of its own (a Celery task), so that it makes no second batch.
             door: Where it came in, for people.
-            destination: Restricts it to one destination.
+            destination: Restricts it to one destination, or to several: their names, joined by commas.
             queue: The Celery queue it belongs to.
             begun: The caller goes on to run it itself, so nobody else needs to be told for a lease.
 
@@ -168,9 +167,8 @@ class Batches:
         Returns:
             ``False`` when the batch is gone or holds other bytes by now.
         """
-        old = sha1(batch.body, usedforsecurity=False).hexdigest()
         answer = self.store.script(
-            "rewrite", [self.store.keys.batch(batch.id)], [old, body, "" if items is None else items]
+            "rewrite", [self.store.keys.batch(batch.id)], [batch.body, body, "" if items is None else items]
         )
         return bool(answer)
 

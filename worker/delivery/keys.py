@@ -21,6 +21,7 @@
 | ``journal``            | stream | every outcome and what operators did, bounded                              |
 | ``journal:<id>``       | stream | a copy being rewritten; gone within the hour                               |
 | ``malformed``          | stream | events that could not be read, with the reason, bounded                    |
+| ``stream:<name>``      | stream | events as producers wrote them; they leave it when they are taken          |
 """
 
 from __future__ import annotations
@@ -88,6 +89,10 @@ class Keys:
     def attention(self, letter: str) -> str:
         """The deliveries in one state that somebody may want to look at."""
         return f"{self.prefix}attention:{letter}"
+
+    def stream(self, name: str = "events") -> str:
+        """A stream on which producers write events."""
+        return f"{self.prefix}stream:{name}"
 
     def lane(self, name: str) -> str:
         """One lane."""

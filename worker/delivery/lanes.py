@@ -220,8 +220,16 @@ class Lanes:
         if seconds is None:
             self.store.ask(lambda: client.hset(keys.lane(name), "held", reason))
             return
-        until = self.store.now_ms() + round(seconds * 1000)
-        self.store.ask(lambda: client.hset(keys.lane(name), mapping={"until": until, "reason": reason}))
+        now = self.store.now_ms()
+
+        def write() -> None:
+            pipe = client.pipeline(transaction=True)
+            pipe.hset(keys.lane(name), mapping={"until": now + round(seconds * 1000), "reason": reason, "since": now})
+            # The success of a probe that is under way must not open what was closed by hand.
+            pipe.hdel(keys.lane(name), "probe", "failures")
+            pipe.execute()
+
+        self.store.ask(write)
 
     def resume(self, name: str) -> list[str]:
         """Open a lane: forget its pause, its failures and its half-open state.

@@ -28,6 +28,7 @@ FORMAT = 1
 
 SCRIPTS = (
     "accept",
+    "accept_stream",
     "acquire",
     "begin",
     "claim",
@@ -35,6 +36,7 @@ SCRIPTS = (
     "extend",
     "finish",
     "fold",
+    "leave_stream",
     "postpone",
     "promote",
     "release",

@@ -1,0 +1,135 @@
+"""Delivery reports: joined by token or request id and the number, in any order, any number of times."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.delivery.conftest import ABOUT, Bench, slip, slips
+from worker.delivery import Expectation, Outcome, State, Waiting, recipient_hash
+
+ACCEPTED = Outcome(State.ACCEPTED)
+
+
+def report(bench: Bench, number: int, *, delivered: bool = True, **join: str) -> str:
+    """A report on the message to one of the bench's recipients."""
+    return bench.ledger.report(recipient=slip(number).recipient, delivered=delivered, reason="DND", **join)
+
+
+def test_a_report_by_token_is_recorded(bench: Bench) -> None:
+    """The token that MSG91 echoes, and the number, find the delivery among those of its request."""
+    token = bench.send(slips(3), ACCEPTED)
+    assert report(bench, 1, token=token) == "recorded"
+    assert report(bench, 2, token=token, delivered=False) == "recorded"
+    assert bench.states() == {"accepted": 1, "delivered": 1, "undelivered": 1}
+    assert bench.record(slip(2)).reason == "DND"
+
+
+def test_a_report_by_request_id_is_recorded(bench: Bench) -> None:
+    """Without a token MSG91's own request id does."""
+    bench.send(slips(2), ACCEPTED, request_id="abc123")
+    assert report(bench, 0, request_id="abc123") == "recorded"
+    assert bench.states() == {"accepted": 1, "delivered": 1}
+
+
+@pytest.mark.parametrize("join", [{"token": "unknown"}, {"request_id": "unknown"}, {}])
+def test_a_report_that_fits_nothing_changes_nothing(bench: Bench, join: dict[str, str]) -> None:
+    """A stranger's report is said to be one."""
+    bench.send([slip(0)], ACCEPTED, request_id="abc123")
+    assert report(bench, 0, **join) == "unmatched"
+    assert bench.states() == {"accepted": 1}
+
+
+def test_a_report_on_another_number_fits_nothing(bench: Bench) -> None:
+    """The request is ours, but nothing in it went to that number."""
+    token = bench.send([slip(0)], ACCEPTED)
+    assert report(bench, 7, token=token) == "unmatched"
+
+
+def test_the_same_report_again_is_harmless(bench: Bench) -> None:
+    """Webhooks repeat themselves."""
+    token = bench.send([slip(0)], ACCEPTED)
+    assert [report(bench, 0, token=token) for _ in range(3)] == ["recorded", "repeated", "repeated"]
+    assert bench.states() == {"delivered": 1}
+    assert len(bench.journal.of(slip(0).key)) == 2
+
+
+def test_the_last_word_counts(bench: Bench) -> None:
+    """A failed delivery that later succeeds, or the reverse, ends as the last report says."""
+    token = bench.send([slip(0)], ACCEPTED)
+    report(bench, 0, token=token, delivered=False)
+    report(bench, 0, token=token)
+    assert bench.states() == {"delivered": 1}
+    report(bench, 0, token=token, delivered=False)
+    assert bench.states() == {"undelivered": 1}
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_report_settles_a_doubt(bench: Bench, delivered: bool) -> None:  # noqa: FBT001 - a parameter
+    """It proves that MSG91 took the message: nobody has to decide any more, and nothing is kept."""
+    token = bench.doubt(slips(2))
+    assert report(bench, 0, token=token, delivered=delivered) == "settled"
+    assert bench.states() == {"in_doubt": 1, "delivered" if delivered else "undelivered": 1}
+    assert bench.ledger.attention(State.IN_DOUBT) == [slip(1).key]
+    assert bench.ledger.kept([slip(0).key]) == [None]
+
+
+def test_a_report_before_the_answer_waits_for_it(bench: Bench) -> None:
+    """MSG91's webhook can be quicker than its answer: the report is kept and applied when the request is settled."""
+    token, _ = bench.claim(slips(2))
+    assert report(bench, 0, token=token) == "pending"
+    assert bench.states() == {"sending": 2}
+    bench.settle(slips(2), ACCEPTED, token=token)
+    assert bench.states() == {"accepted": 1, "delivered": 1}
+    claim = bench.ledger.request(token)
+    assert claim is not None
+    assert set(claim.deliveries) == {recipient_hash(slip(n).recipient) for n in range(2)}
+
+
+def test_a_report_before_a_doubt_settles_it(bench: Bench) -> None:
+    """The worker was lost, its report had come: the delivery is delivered, not in doubt."""
+    token, _ = bench.claim([slip(0)])
+    assert report(bench, 0, token=token) == "pending"
+    bench.settle([slip(0)], Outcome(State.IN_DOUBT, "lost", b"{}"), token=token, allowed="s")
+    assert bench.states() == {"delivered": 1}
+    assert bench.ledger.attention(State.IN_DOUBT) == []
+
+
+def test_a_report_on_an_older_attempt_is_told_apart(bench: Bench) -> None:
+    """Sent again under another token, the delivery is not settled by a report on the first request."""
+    token = bench.doubt([slip(0)])
+    waiting = Waiting(bench.store.now_ms(), b"[]", 1)
+    bench.ledger.settle(
+        [slip(0)],
+        [Outcome(State.SCHEDULED, "again")],
+        expect=Expectation("i", token),
+        about=ABOUT,
+        waiting=[waiting],
+    )
+    assert report(bench, 0, token=token) == "other"
+    assert bench.states() == {"scheduled": 1}
+
+
+def test_what_an_operator_accepted_can_still_be_reported(bench: Bench) -> None:
+    """``accepted (by operator)`` keeps the request's token, so that its report finds it."""
+    token = bench.doubt([slip(0)])
+    bench.ledger.settle(
+        [slip(0)], [Outcome(State.ACCEPTED, "by operator")], expect=Expectation("i", token), about=ABOUT
+    )
+    assert report(bench, 0, token=token) == "recorded"
+    assert bench.states() == {"delivered": 1}
+
+
+def test_indexes_live_a_week(bench: Bench) -> None:
+    """A report can be joined for the time the retention says, whatever became of the record."""
+    token = bench.send([slip(0)], ACCEPTED, request_id="abc123")
+    week = 7 * 86_400_000
+    for name in (bench.store.keys.request(token), bench.store.keys.request_id("abc123")):
+        assert week - 5000 < bench.store.client.pttl(name) <= week
+
+
+def test_a_request_that_left_nothing_leaves_no_index(bench: Bench) -> None:
+    """When every delivery of a request waits again or was refused for good, its index goes."""
+    token, _ = bench.claim([slip(0)])
+    waiting = Waiting(bench.store.now_ms() + 1000, b"[]", 1)
+    bench.settle([slip(0)], Outcome(State.SCHEDULED, "503"), token=token, waiting=[waiting])
+    assert bench.ledger.request(token) is None
