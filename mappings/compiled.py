@@ -98,7 +98,10 @@ def compile_mapping(mapping: Any, *, origin: Origin | None = None) -> CompiledMa
     compiler = Compiler(DIRECTIVES, origin)
     if not isinstance(mapping, dict):
         raise MappingError([origin.problem(Place(), f"should be an object, but it is {type_name(mapping)}.")])
-    inner = root_mapping(compiler, mapping, Place())
+    try:
+        inner = root_mapping(compiler, mapping, Place())
+    except RecursionError:
+        raise MappingError([origin.problem(Place(), "is nested too deeply.")]) from None
     if compiler.problems:
         raise MappingError(compiler.problems)
     return CompiledMapping(mapping, _guarded(inner, holes=compiler.holes), compiler.warnings, origin)

@@ -21,7 +21,7 @@ Builder = Callable[["Compiler", Any, "Place"], Resolver]
 Kind = Literal["any", "text", "text or directive", "object or directive", "boolean", "list"]
 
 #: Deeper mappings are refused: they could not be resolved within Python's recursion limit.
-MAX_DEPTH: Final = 64
+MAX_DEPTH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,8 +226,8 @@ def _decimal(value: Any) -> Decimal:
 
 
 def _plain(number: Decimal) -> Number:
-    if not number.is_finite():
-        raise FilterError("the result is not a number")
+    if not number.is_finite() or math.isinf(float(number)):
+        raise FilterError("the result is too large a number")
     return int(number) if number == number.to_integral_value() and abs(number) < 10**21 else float(number)
 
 

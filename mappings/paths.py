@@ -19,7 +19,7 @@ __all__ = ["Getter", "compile_keys", "compile_path", "explain_keys", "parse_path
 Getter = Callable[[Any], Any]
 
 _PART = re.compile(
-    r"""\[ (?: '(?P<single>[^']*)' | "(?P<double>[^"]*)" | (?P<index>-?\d+) ) \]   # ['key'] ["key"] [0] [-1]
+    r"""\[ (?: '(?P<single>[^']*)' | "(?P<double>[^"]*)" | (?P<index>-?\d+) ) (?:\]|(?=[.\[]|\Z))   # ['key'] [0] [-1]
       | (?P<dot>\.)
       | (?P<plain>\[ | [^.\[]+)                                            # a bracket that is none of these is text
     """,

@@ -21,7 +21,7 @@ from mappings.errors import MappingError, Problem
 __all__ = ["Source", "parse_json", "parse_yaml"]
 
 MAX_BYTES: Final = 1_000_000
-MAX_DEPTH: Final = 100
+MAX_DEPTH: Final = 200
 #: Values a file may hold, aliases counted each time they are used.
 MAX_VALUES: Final = 100_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):
-        return one == other or (one != one and other != other)
+        return one == other or (math.isnan(one) and math.isnan(other))
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -214,6 +215,26 @@ TRIGGER_DIFFERENCES: dict[str, dict[str, Any]] = {
         "match-016": False,
     },
 }
+
+
+#: Quirks that we follow, since nobody is surprised by them or everybody is used to them.
+MAPPING_QUIRKS_FOLLOWED = frozenset({
+    "path-029", "path-030", "template-005", "template-008", "template-009", "template-010", "template-011",
+    "template-017", "template-018", "if-012", "if-018", "if-020", "if-046", "if-053", "case-004",
+    "replace-022", "replace-024", "replace-025", "replace-033", "replace-034", "replace-035", "replace-036",
+    "arrayPath-018", "raw-003", "raw-008", "structure-007", "structure-010", "json-009", "json-017",
+    "json-018", "flatten-008", "flatten-009", "flatten-012", "flatten-013", "excludeWhenNull-006",
+    "excludeWhenNull-007", "liquid-006", "liquid-048", "liquid-050", "liquid-051", "liquid-052",
+})  # fmt: skip
+TRIGGER_QUIRKS_FOLLOWED = frozenset({
+    "matrix-017", "matrix-018", "matrix-049", "matrix-050", "matrix-225", "matrix-226", "matrix-227",
+    "matrix-228", "matrix-229", "matrix-230", "matrix-232", "matrix-233", "matrix-234", "matrix-235",
+    "matrix-237", "matrix-238", "matrix-239", "matrix-240", "matrix-305", "matrix-306", "field-003",
+    "field-007", "field-012", "field-013", "field-014", "field-015", "field-026", "field-027", "field-032",
+    "field-046", "path-034", "path-035", "path-036", "literal-007", "literal-028", "literal-030", "match-010",
+    "match-015", "match-022", "match-029", "match-030", "structure-016", "structure-034", "event-002",
+    "event-003",
+})  # fmt: skip
 
 
 def flat(differences: dict[str, dict[str, Any]]) -> dict[str, Any]:

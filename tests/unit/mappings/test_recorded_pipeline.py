@@ -18,6 +18,7 @@ FILTERED = "filtered"
 
 
 def identity(vector: dict[str, Any]) -> str:
+    """The id of a vector, for the names of tests."""
     return str(vector.get("id", vector.get("note")))
 
 
