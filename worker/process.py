@@ -9,6 +9,8 @@ import threading
 from worker.app import app, configure
 from worker.configuration import ConfigurationError
 from worker.destinations import Destinations, load_destinations
+from worker.intake.stream import EventStream, connect_reader
+from worker.intake.stream_reader import StreamReader
 from worker.maintenance import Maintenance
 from worker.queueing import Queueing
 from worker.runtime import Runtime, build_runtime
@@ -82,17 +84,37 @@ class Process:
             queue_limit=settings.promote_queue_limit,
         )
 
+        self.stream = self._stream_reader(settings.redis_url) if settings.stream else None
+
+    def _stream_reader(self, store_url: str) -> StreamReader:
+        settings = self.settings
+        stream = EventStream(self.runtime.core.store, connect_reader(store_url), name=settings.stream_name)
+        return StreamReader(
+            stream,
+            self.queueing.publish,
+            batch=settings.stream_batch,
+            linger=settings.stream_linger,
+            claim_after=settings.stream_claim_after,
+            queue_limit=settings.stream_queue_limit,
+        )
+
     def start(self) -> None:
         """Start what runs on the side."""
         self.maintenance.start()
+        if self.stream is not None:
+            self.stream.start()
 
     def begin_shutdown(self) -> None:
         """Take no new request; what is in flight is finished, the rest is handed back."""
         self.runtime.stopping.set()
+        if self.stream is not None:
+            self.stream.begin_stop()
 
     def stop(self) -> None:
         """Stop what runs on the side and close connections."""
         self.begin_shutdown()
+        if self.stream is not None:
+            self.stream.stop()
         self.maintenance.stop()
         self.runtime.core.store.patience.stop.set()
         self.runtime.clients.close()

@@ -126,6 +126,62 @@ class Settings(BaseSettings):
         default=200, description="Nothing is promoted while the broker's queue is longer than this."
     )
 
+    # The HTTP door.
+    write_key: SecretStr | None = Field(
+        default=None, description="The write key of the destination `msg91`, when there is no destinations file."
+    )
+    intake_host: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
+        default="127.0.0.1", description="The address that the HTTP door listens on; loopback unless changed."
+    )
+    intake_port: Annotated[int, Field(ge=0, le=65_535), Whole] = Field(
+        default=8080, description="Its port; 0 takes a free one."
+    )
+    intake_processes: Annotated[int, Field(ge=1, le=64), Whole] = Field(default=1, description="Its processes.")
+    intake_token: SecretStr | None = Field(
+        default=None,
+        description="The bearer token for `/v1/deliveries` of every destination; `/metrics` asks for it too, once set.",
+    )
+    intake_allowed_origins: str | None = Field(
+        default=None,
+        description="Origins of browser pages that may send, joined by commas, or `*`. Without it: none.",
+    )
+    intake_event_bytes: Annotated[int, Field(ge=1_024, le=1_048_576), Whole] = Field(
+        default=32_768, description="Bytes that one event may have over HTTP."
+    )
+    intake_batch_bytes: Annotated[int, Field(ge=1_024, le=16_777_216), Whole] = Field(
+        default=512_000, description="Bytes that the body of a request may have, inflated."
+    )
+    intake_batch_events: Annotated[int, Field(ge=1, le=10_000), Whole] = Field(
+        default=2_500, description="Events that a request may have."
+    )
+    intake_linger: Annotated[Seconds, Field(ge=0, le=1)] = Field(
+        default=0.005, description="How long requests that arrive together wait for each other; none when idle."
+    )
+    intake_queue_limit: Annotated[int, Field(ge=1), Whole] = Field(
+        default=500_000, description="Nothing is accepted over HTTP while more events than this wait."
+    )
+    intake_timeout: Annotated[Seconds, Field(ge=1, le=300)] = Field(
+        default=15.0, description="How long a client may take to send one request."
+    )
+
+    # The stream.
+    stream: bool = Field(default=True, description="Whether the workers take events from the stream.")
+    stream_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = Field(
+        default="events", description="Its key is `{<namespace>}:stream:<name>`."
+    )
+    stream_batch: Annotated[int, Field(ge=1, le=2_500), Whole] = Field(
+        default=500, description="Entries that are taken at a time."
+    )
+    stream_linger: Annotated[Seconds, Field(ge=0, le=5)] = Field(
+        default=0.02, description="How long events that come singly may gather after one has gone."
+    )
+    stream_claim_after: Annotated[Seconds, Field(ge=1, le=600)] = Field(
+        default=15.0, description="How long a worker may hold entries before another one takes them over."
+    )
+    stream_queue_limit: Annotated[int, Field(ge=1), Whole] = Field(
+        default=20_000, description="Entries stay in the stream while more events than this wait for a worker."
+    )
+
     # The worker.
     concurrency: Annotated[int, Field(ge=1, le=1_000), Whole] = Field(
         default=16, description="Threads of a worker process."
