@@ -20,6 +20,9 @@ MESSAGE_ID_LENGTH = 255
 
 Event = dict[str, Any]
 
+#: First item of a line that stands for a malformed event.
+_MARK = "malformed"
+
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
@@ -40,6 +43,18 @@ class Malformed:
     def as_json(self) -> bytes:
         """The form in which it is recorded."""
         return orjson.dumps({"position": self.position, "code": self.code, "message": self.message, "raw": self.raw})
+
+
+def malformed_line(code: str, message: str, event: Any) -> bytes:
+    """The line of a batch that stands for an event whose door has found that it can never be read as one.
+
+    It is counted and recorded as malformed, with the door's reason, when the batch is run.
+    """
+    try:
+        raw = orjson.dumps(event).decode()
+    except (TypeError, orjson.JSONEncodeError):
+        raw = repr(event)
+    return orjson.dumps([_MARK, code, message, raw[:2000].encode("utf-8", "replace").decode()])
 
 
 def join(events: Sequence[bytes]) -> bytes:
@@ -107,7 +122,9 @@ def problem_with(event: Any) -> tuple[str, str] | None:
 
 
 def malformed(position: int, problem: tuple[str, str], event: Any) -> Malformed:
-    """Record what is wrong with an event."""
+    """Record what is wrong with an event; where its door has said so already (`malformed_line`), that stands."""
+    if isinstance(event, list) and len(event) == 4 and event[0] == _MARK and all(isinstance(one, str) for one in event):
+        return Malformed(position, event[1][:100], event[2][:500], event[3][:2000])
     try:
         raw = orjson.dumps(event).decode()
     except (TypeError, orjson.JSONEncodeError):

@@ -124,10 +124,14 @@ class Forwarder:
     def _targets(self, batch: Batch, destinations: Destinations) -> list[Destination]:
         if not batch.destination:
             return list(destinations)
-        found = destinations.get(batch.destination)
-        if found is None:
-            log.error("batch %s is for destination %r, which is not configured", batch.id, batch.destination)
-        return [found] if found else []
+        found = []
+        for name in batch.destination.split(","):
+            destination = destinations.get(name)
+            if destination is None:
+                log.error("batch %s is for destination %r, which is not configured", batch.id, name)
+            else:
+                found.append(destination)
+        return found
 
     def _run_new(self, batch: Batch, destinations: Destinations, resolved: Resolved) -> None:
         mine = self.sender.record(resolved.over, batch) if resolved.over else set()

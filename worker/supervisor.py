@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import IO, Any, Self
 
@@ -70,27 +70,34 @@ class StopSignals:
 
 
 class WorkerProcess:
-    """One child process that runs a Celery worker.
+    """One child process of ours: a Celery worker, or whatever else keeps to the same terms.
 
     It says on its standard output when it takes work, and stops when its standard input ends: when we are gone,
     however that happens.
+
+    Args:
+        name: What it is called in logs.
+        arguments: What Python runs: ``-m``, a module, and its arguments.
+        environ: Its environment.
+        logs: Where it writes its logs; this process's standard error unless given.
+        files: File descriptors it has from us.
     """
 
     def __init__(
         self,
-        number: int,
-        concurrency: int,
+        name: str,
+        arguments: Sequence[str],
         environ: Mapping[str, str],
         *,
         logs: IO[bytes] | None = None,
-        lifeline: int | None = None,
+        files: Sequence[int] = (),
     ) -> None:
-        self.number = number
+        self.name = name
         self.is_ready = False
-        self._command = [sys.executable, "-m", "worker.celery_worker", str(concurrency), str(number)]
+        self._command = [sys.executable, *arguments]
         self._environ = dict(environ)
         self._logs = logs
-        self._lifeline = lifeline
+        self._files = tuple(files)
         self._pause = RESTART_PAUSE
         self._started = 0.0
         self._not_before = 0.0
@@ -111,7 +118,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._logs,
-            pass_fds=() if self._lifeline is None else (self._lifeline,),
+            pass_fds=self._files,
             # Ctrl-C at the terminal is for us, who then stop it in good order.
             start_new_session=True,
         )
@@ -135,7 +142,7 @@ class WorkerProcess:
         self._forget(self.process)
         if time.monotonic() - self._started >= GROWN_UP:
             self._pause = RESTART_PAUSE
-        log.error("worker process %d ended with %d; a new one starts in %.1f s", self.number, code, self._pause)
+        log.error("%s ended with %d; a new one starts in %.1f s", self.name, code, self._pause)
         self._not_before = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, RESTART_PAUSE_CAP)
         return code
@@ -168,35 +175,19 @@ class WorkerProcess:
         self.process = None
 
 
-class Workers:
-    """Worker processes that are kept running, as a context manager or by `start` and `stop`.
+class Processes:
+    """Child processes that are kept running, as a context manager or by `start` and `stop`.
 
     Args:
-        processes: How many.
-        concurrency: Threads each.
+        children: The processes.
         grace: Seconds they get to finish what is in flight when they are stopped.
-        environ: Their environment; this process's unless given.
-        logs: Where they write their logs; this process's standard error unless given.
-        lifeline: File descriptor they hold open while they live (`EmbeddedValkey.lifeline`).
     """
 
-    def __init__(
-        self,
-        *,
-        processes: int,
-        concurrency: int,
-        grace: float,
-        environ: Mapping[str, str] | None = None,
-        logs: IO[bytes] | None = None,
-        lifeline: int | None = None,
-    ) -> None:
+    def __init__(self, children: Sequence[WorkerProcess], *, grace: float) -> None:
         self._grace = grace
         self._was_ready = False
-        self._children = [
-            WorkerProcess(number, concurrency, environ or os.environ, logs=logs, lifeline=lifeline)
-            for number in range(processes)
-        ]
-        #: A worker found the configuration or the store unusable before any worker ever took work.
+        self._children = list(children)
+        #: One found the configuration or the store unusable before any of them ever took work.
         self.unusable = False
 
     def __enter__(self) -> Self:
@@ -262,6 +253,41 @@ class Workers:
         return all(in_order)
 
 
+class Workers(Processes):
+    """Worker processes that are kept running.
+
+    Args:
+        processes: How many.
+        concurrency: Threads each.
+        grace: Seconds they get to finish what is in flight when they are stopped.
+        environ: Their environment; this process's unless given.
+        logs: Where they write their logs; this process's standard error unless given.
+        lifeline: File descriptor they hold open while they live (`EmbeddedValkey.lifeline`).
+    """
+
+    def __init__(
+        self,
+        *,
+        processes: int,
+        concurrency: int,
+        grace: float,
+        environ: Mapping[str, str] | None = None,
+        logs: IO[bytes] | None = None,
+        lifeline: int | None = None,
+    ) -> None:
+        children = [
+            WorkerProcess(
+                f"worker process {number}",
+                ["-m", "worker.celery_worker", str(concurrency), str(number)],
+                environ or os.environ,
+                logs=logs,
+                files=() if lifeline is None else (lifeline,),
+            )
+            for number in range(processes)
+        ]
+        super().__init__(children, grace=grace)
+
+
 def run_workers(*, processes: int, concurrency: int, grace: float, environ: Mapping[str, str] | None = None) -> int:
     """Run worker processes until a signal stops them.
 
@@ -274,10 +300,14 @@ def run_workers(*, processes: int, concurrency: int, grace: float, environ: Mapp
     Returns:
         0 when all ended as told, 1 when one had to be killed, 2 when they cannot run at all.
     """
-    workers = Workers(processes=processes, concurrency=concurrency, grace=grace, environ=environ)
+    return run_processes(Workers(processes=processes, concurrency=concurrency, grace=grace, environ=environ))
+
+
+def run_processes(children: Processes) -> int:
+    """Run child processes until a signal stops them; returns as `run_workers`."""
     with StopSignals() as signals:
-        workers.start()
-        while not signals.wait(0.2) and not workers.unusable:
-            workers.check()
-        in_order = workers.stop(signals)
-    return EXIT_USAGE if workers.unusable else 0 if in_order else 1
+        children.start()
+        while not signals.wait(0.2) and not children.unusable:
+            children.check()
+        in_order = children.stop(signals)
+    return EXIT_USAGE if children.unusable else 0 if in_order else 1

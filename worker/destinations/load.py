@@ -14,7 +14,7 @@ from worker.configuration.source import Source, read_source
 from worker.configuration.validation import validate
 from worker.destinations.compile import Compiler
 from worker.destinations.model import Destination, Destinations
-from worker.settings import Settings, load_settings
+from worker.settings import Settings, load_settings, variable_of
 
 __all__ = ["DEFAULT_FILE", "DEFAULT_NAME", "load_destinations"]
 
@@ -102,10 +102,19 @@ def _from_environment(default: Path, settings: Settings) -> Destinations:
             suggestion="Set MSG91_AUTHKEY to the authkey of your MSG91 account, or write a destinations file",
         )
     try:
-        model = DestinationModel(name=DEFAULT_NAME, authkey=settings.msg91_authkey.get_secret_value())
+        model = DestinationModel(
+            name=DEFAULT_NAME,
+            authkey=settings.msg91_authkey.get_secret_value(),
+            write_keys=[settings.write_key.get_secret_value()] if settings.write_key else [],
+        )
     except ValidationError as error:
         raise ConfigurationError(
-            [Problem(sentence(details), "MSG91_AUTHKEY") for details in error.errors(include_url=False)]
+            [
+                Problem(
+                    sentence(details), variable_of("write_key" if "write_keys" in details["loc"] else "msg91_authkey")
+                )
+                for details in error.errors(include_url=False)
+            ]
         ) from None
     source = Source("environment")
     compiler = Compiler(Path(), settings)

@@ -1,0 +1,161 @@
+"""Requests that arrive together share one claim check and one broker message."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from worker.delivery import Batches, StoreUnavailable
+from worker.events import join
+from worker.intake.refusals import Refused, later
+
+log = logging.getLogger(__name__)
+
+#: Seconds a sender is asked to wait while the store is away.
+STORE_PAUSE = 5
+#: Events after which a shared batch is full.
+FULL = 500
+#: Seconds of quiet after which nobody is waited for any more.
+_QUIET = 0.001
+
+Publish = Callable[[str, str], object]
+
+
+@dataclass(slots=True)
+class _Group:
+    """What waits to be handed over for the same destinations."""
+
+    door: str
+    destination: str
+    waiting: list[tuple[Sequence[bytes], asyncio.Future[str]]] = field(default_factory=list)
+    events: int = 0
+    running: bool = False
+
+
+class Gathering:
+    """Hands events over to the store, those of requests that arrive together in one batch.
+
+    An idle door waits for nothing: a request that finds nobody on the way is handed over at once. Those that arrive
+    meanwhile wait for it, then for each other, as long as more keep coming and never longer than `linger`.
+
+    Args:
+        batches: The store's batches.
+        publish: Tells the broker of a batch.
+        executor: Threads for both; they block.
+        linger: Seconds, see above.
+    """
+
+    def __init__(self, batches: Batches, publish: Publish, executor: Executor, *, linger: float) -> None:
+        self._batches = batches
+        self._publish = publish
+        self._executor = executor
+        self._linger = linger
+        self._groups: dict[tuple[str, str], _Group] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def hand_over(self, lines: Sequence[bytes], *, door: str, destination: str) -> str:
+        """Hand one request's events over; they stay together.
+
+        Args:
+            lines: One JSON text each.
+            door: Where they came in.
+            destination: Names of the destinations they are for, joined by commas.
+
+        Returns:
+            The id of the batch that has them, once it is in the store.
+
+        Raises:
+            Refused: the store does not answer; nothing is known to be accepted.
+        """
+        loop = asyncio.get_running_loop()
+        group = self._groups.get((door, destination))
+        if group is None:
+            group = self._groups[door, destination] = _Group(door, destination)
+        accepted: asyncio.Future[str] = loop.create_future()
+        group.waiting.append((lines, accepted))
+        group.events += len(lines)
+        if not group.running:
+            group.running = True
+            task = loop.create_task(self._run(group))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await accepted
+
+    async def close(self) -> None:
+        """Wait until everything that was taken in is handed over."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _run(self, group: _Group) -> None:
+        loop = asyncio.get_running_loop()
+        alone = True
+        try:
+            while group.waiting:
+                if not alone:
+                    await self._wait_for_more(group)
+                alone = False
+                taken = self._take(group)
+                await loop.run_in_executor(self._executor, self._accept, loop, group, taken)
+        finally:
+            group.running = False
+
+    async def _wait_for_more(self, group: _Group) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._linger
+        seen = 0
+        while seen < group.events < FULL and loop.time() < until:
+            seen = group.events
+            await asyncio.sleep(_QUIET)
+
+    @staticmethod
+    def _take(group: _Group) -> list[tuple[Sequence[bytes], asyncio.Future[str]]]:
+        taken, count = [], 0
+        for one in group.waiting:
+            taken.append(one)
+            count += len(one[0])
+            if count >= FULL:
+                break
+        del group.waiting[: len(taken)]
+        group.events -= count
+        return taken
+
+    def _accept(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        group: _Group,
+        taken: list[tuple[Sequence[bytes], asyncio.Future[str]]],
+    ) -> None:
+        lines = [line for some, _ in taken for line in some]
+        futures = [future for _, future in taken]
+        try:
+            batch_id = self._batches.accept(join(lines), len(lines), door=group.door, destination=group.destination)
+        except StoreUnavailable as error:
+            log.warning("%d events of %d requests are refused: the store is away (%s)", len(lines), len(taken), error)
+            loop.call_soon_threadsafe(_fail, futures, "store_away", "the store is away: nothing can be accepted")
+            return
+        except Exception:
+            log.exception("%d events of %d requests could not be accepted", len(lines), len(taken))
+            loop.call_soon_threadsafe(_fail, futures, "not_accepted", "the events could not be accepted")
+            return
+        # The store has them: the senders need not wait for the broker. The schedule publishes what is lost here.
+        loop.call_soon_threadsafe(_tell, futures, batch_id)
+        self._publish(batch_id, "events")
+
+
+def _tell(futures: list[asyncio.Future[str]], batch_id: str) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(batch_id)
+
+
+def _fail(futures: list[asyncio.Future[str]], code: str, message: str) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(_refusal(code, message))
+
+
+def _refusal(code: str, message: str) -> Refused:
+    return later(code, message, STORE_PAUSE)

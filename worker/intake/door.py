@@ -1,0 +1,205 @@
+"""The HTTP door of one process: what its endpoints share, from the request to the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import orjson
+from starlette.requests import ClientDisconnect
+
+from worker.delivery import new_id
+from worker.destinations import Destination
+from worker.intake.batching import Gathering
+from worker.intake.bodies import Bodies
+from worker.intake.limits import Limits
+from worker.intake.pressure import Pressure
+from worker.intake.refusals import Refused
+from worker.intake.tracking import Arrival, Taken
+from worker.process import LiveDestinations
+from worker.queueing import Queueing
+from worker.runtime import Core
+from worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+#: Seconds between two looks at the store, the broker and the configuration.
+LOOK_INTERVAL = 1.0
+#: An id that a client gives its request itself.
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+#: Threads that write to the store: one for each group of destinations that is busy at a time.
+_WRITERS = 8
+
+
+class Door:
+    """Everything the endpoints need.
+
+    Args:
+        settings: The process's settings.
+        core: The store.
+        queueing: The broker.
+        destinations: The present configuration.
+    """
+
+    def __init__(self, settings: Settings, core: Core, queueing: Queueing, destinations: LiveDestinations) -> None:
+        self.settings = settings
+        self.core = core
+        self.queueing = queueing
+        self.destinations = destinations
+        self.limits = Limits.of(settings)
+        self.bodies = Bodies(self.limits)
+        self.pressure = Pressure(core.store, queueing.length, limit=settings.intake_queue_limit)
+        origins = [one.strip() for one in (settings.intake_allowed_origins or "").split(",") if one.strip()]
+        self.origins = frozenset(origins)
+        self.refusals: Counter[tuple[str, str]] = Counter()
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="intake")
+        #: Slow questions never wait behind each other's writes.
+        self.readers = ThreadPoolExecutor(4, thread_name_prefix="look")
+        self.gathering = Gathering(core.batches, queueing.publish, self._writers, linger=settings.intake_linger)
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look at store and broker, and go on doing so."""
+        await self.look()
+        self._watch = asyncio.create_task(self._keep_looking())
+
+    async def stop(self) -> None:
+        """Hand over what was taken in, and end."""
+        if self._watch is not None:
+            self._watch.cancel()
+        await self.gathering.close()
+        self._writers.shutdown()
+        self.readers.shutdown(cancel_futures=True)
+
+    async def look(self) -> None:
+        """One look at store, broker and configuration."""
+        await asyncio.get_running_loop().run_in_executor(self.readers, self._look)
+
+    def _look(self) -> None:
+        self.pressure.look()
+        self.destinations.refresh()
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            try:
+                await self.look()
+            except Exception:
+                log.exception("looking at store and broker failed")
+
+    async def take(
+        self,
+        arrival: Arrival,
+        taken: Taken,
+        destinations: tuple[Destination, ...],
+        *,
+        door: str,
+    ) -> bytes:
+        """Hand events over and give the body of the answer.
+
+        Raises:
+            Refused: they are not accepted.
+        """
+        names = ",".join([one.name for one in destinations])
+        batch_id = await self.gathering.hand_over(taken.lines, door=door, destination=names)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("request %s: %d events for %s in batch %s", arrival.id, len(taken.lines), names, batch_id)
+        if taken.malformed:
+            log.info("request %s: %d events are malformed, in batch %s", arrival.id, len(taken.malformed), batch_id)
+        return taken.answer()
+
+
+class Endpoint:
+    """An ASGI application for one address; subclasses say what it does.
+
+    Args:
+        door: The door.
+        name: What its refusals are counted under.
+    """
+
+    methods: tuple[str, ...] = ("POST",)
+
+    def __init__(self, door: Door, name: str) -> None:
+        self.door = door
+        self.name = name
+
+    async def handle(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, arrival: Arrival) -> bytes:
+        """Do what is asked and give the JSON of the answer.
+
+        Raises:
+            Refused: with the status and the reason.
+        """
+        raise NotImplementedError
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: 200, or the refusal."""
+        # A header that comes twice counts once, the last.
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = headers.get(b"x-request-id")
+        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else new_id()
+        arrival = Arrival.at(request_id, time.time_ns() // 1_000_000)
+        try:
+            if scope["method"] not in self.methods:
+                raise Refused(405, "method_not_allowed", f"expected {' or '.join(self.methods)}")
+            origin = headers.get(b"origin")
+            if origin is not None:
+                self._check_origin(origin)
+            body = await self.handle(scope, headers, receive, arrival)
+        except Refused as refused:
+            await self._refuse(send, refused, arrival)
+        except ClientDisconnect:
+            log.debug("request %s: the client went away", arrival.id)
+        else:
+            await answer(send, 200, body, arrival.id)
+
+    def _check_origin(self, origin: bytes) -> None:
+        allowed = self.door.origins
+        if "*" not in allowed and origin.decode("latin-1") not in allowed:
+            raise Refused(403, "origin_not_allowed", "pages of this origin may not send; see intake_allowed_origins")
+
+    async def _refuse(self, send: Send, refused: Refused, arrival: Arrival) -> None:
+        self.door.refusals[self.name, refused.code] += 1
+        log.info("request %s: refused with %d %s: %s", arrival.id, refused.status, refused.code, refused.message)
+        body = orjson.dumps(
+            {"success": False, "code": refused.code, "message": refused.message, "requestId": arrival.id}
+        )
+        extra = []
+        if refused.retry_after is not None:
+            seconds = b"%d" % refused.retry_after
+            extra = [(b"retry-after", seconds), (b"x-ratelimit-reset", seconds)]
+        if refused.status == 401:
+            extra = [(b"www-authenticate", b'Basic realm="write key"')]
+        if refused.status == 405:
+            extra = [(b"allow", ", ".join(self.methods).encode())]
+        await answer(send, refused.status, body, arrival.id, extra)
+
+
+async def answer(
+    send: Send,
+    status: int,
+    body: bytes,
+    request_id: str,
+    extra: list[tuple[bytes, bytes]] | None = None,
+    *,
+    content_type: bytes = b"application/json",
+) -> None:
+    """Send one answer."""
+    headers = [
+        (b"content-type", content_type),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id.encode()),
+    ]
+    if extra:
+        headers += extra
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
