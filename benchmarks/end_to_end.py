@@ -11,14 +11,15 @@ import argparse
 import os
 import platform
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import orjson
+import yaml
 
 from tests.system import System, wait_until
-from worker.delivery import read_counts
 from worker.events import join
 
 
@@ -63,17 +64,57 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def mapping_file(folder: Path, count: int) -> dict[str, Any]:
+    """A mapping file with ``count`` mappings, of which one matches; the preset when ``count`` is 1."""
+    if count == 1:
+        return {}
+    fields = {name: {"@path": f"$.properties.{name}"} for name in ("phone", "message", "senderID")}
+    mappings = [
+        {
+            "name": f"mapping-{number}",
+            "action": "send_sms",
+            "trigger": f'type = "track" and event = "{"Order Shipped" if number == count - 1 else f"Event {number}"}"',
+            "mapping": fields,
+        }
+        for number in range(count)
+    ]
+    file = folder / "mappings.yaml"
+    file.write_text(yaml.safe_dump({"mappings": mappings}), encoding="utf-8")
+    return {"mappings": str(file)}
+
+
 def run(
-    *, events: int, batch: int, processes: int, concurrency: int, recipients: int, latency_ms: int
+    *,
+    events: int = 50_000,
+    batch: int = 500,
+    processes: int = 1,
+    concurrency: int = 4,
+    recipients: int = 100,
+    latency_ms: int = 0,
+    mappings: int = 1,
 ) -> dict[str, Any]:
-    """One run; everything in the result was measured in it."""
+    """One run; everything in the result was measured in it.
+
+    Args:
+        events: How many events.
+        batch: Events in a batch.
+        processes: Worker processes.
+        concurrency: Threads each.
+        recipients: Recipients in a request, at most.
+        latency_ms: How long the provider takes to answer.
+        mappings: Mappings in force; one of them matches, the others' triggers do not.
+    """
     faults = [f"slow={latency_ms}"] if latency_ms else []
-    with System(
-        workers=0,
-        concurrency=concurrency,
-        sandbox={"faults": faults},
-        destination={"lanes": {"sms": {"recipients": recipients, "concurrency": 100}}},
-    ) as system:
+    destination: dict[str, Any] = {"lanes": {"sms": {"recipients": recipients, "concurrency": 100}}}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        System(
+            workers=0,
+            concurrency=concurrency,
+            sandbox={"faults": faults},
+            destination=destination | mapping_file(Path(folder), mappings),
+        ) as system,
+    ):
         ids = []
         for start in range(0, events, batch):
             size = min(batch, events - start)
@@ -89,11 +130,7 @@ def run(
         began = time.perf_counter()
         for batch_id in ids:
             system.queueing.publish(batch_id, "events")
-        wait_until(
-            lambda: read_counts(store).events["queued"] == 0 and read_counts(store).states_on_the_way == 0,
-            seconds=600,
-            what="all settled",
-        )
+        wait_until(system.idle, seconds=600, what="all settled")
         seconds = time.perf_counter() - began
         cpu = sum(cpu_seconds(pid) for pid in pids) - sum(cpu_before)
         found = system.reconcile()
@@ -106,6 +143,7 @@ def run(
             "concurrency": concurrency,
             "recipients": recipients,
             "latency_ms": latency_ms,
+            "mappings": mappings,
             "seconds": round(seconds, 3),
             "events_per_second": round(events / seconds),
             "worker_cpu_us_per_event": round(cpu / events * 1e6, 1),
@@ -127,6 +165,7 @@ def main() -> int:
     parser.add_argument("--concurrency", type=int, default=4)
     parser.add_argument("--recipients", type=int, default=100)
     parser.add_argument("--latency-ms", type=int, default=0)
+    parser.add_argument("--mappings", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = vars(parser.parse_args())

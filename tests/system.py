@@ -17,7 +17,7 @@ import orjson
 import yaml
 
 from worker.app import configure
-from worker.delivery import Reconciliation, State, reconcile
+from worker.delivery import Reconciliation, State, read_counts, reconcile
 from worker.embedded import EmbeddedValkey
 from worker.events import join
 from worker.queueing import Queueing
@@ -184,6 +184,11 @@ class System:
             and found.counts.states[State.SENDING] == 0
             and found.counts.states[State.SCHEDULED] == 0
         )
+
+    def idle(self) -> bool:
+        """Whether the counters say that nothing is queued, being sent or waiting (``settled`` without the recount)."""
+        counts = read_counts(self.core.store)
+        return counts.events["queued"] == 0 and counts.states_on_the_way == 0
 
     def wait_settled(self, seconds: float = 60.0) -> dict[str, int]:
         """Wait until nothing is on its way, and give the deliveries by state."""
