@@ -1,0 +1,194 @@
+"""``msg91-destination send``: files of events, or standard input, into the store."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Annotated, Final
+
+import typer
+from rich.text import Text
+
+from worker.cli.connection import Connection, DataDir, connected, destinations_of
+from worker.cli.interrupts import Interrupts
+from worker.cli.output import fail, print_json, stderr, warn
+from worker.cli.progress import Progress
+from worker.cli.send_report import Report, refusal
+from worker.delivery import StoreUnavailable, read_counts
+from worker.destinations import Destination, Destinations
+from worker.intake.files import STANDARD_INPUT, EventFile, Found, Refused, UnreadableFile, check_file
+from worker.intake.follow import Follower
+from worker.intake.run import Announcer, Run
+from worker.settings import Settings, load_settings
+
+#: Seconds that a store which goes away during a run is waited for.
+PATIENCE: Final = 60.0
+#: Seconds in which a worker that has nothing else to do takes up the first batch.
+TAKEN_WITHIN: Final = 1.5
+#: Most events in a batch: what one script of the store settles at once without trouble.
+MAX_BATCH_SIZE: Final = 2_500
+
+
+def send(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="NDJSON, or JSON; - is standard input.")],
+    destination: Annotated[
+        str, typer.Option("--destination", "-d", help="Send to this destination only.", show_default="all")
+    ] = "",
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, max=MAX_BATCH_SIZE, help="Events handed over at a time.")
+    ] = 500,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the deliveries to their end.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", min=0, help="Longest --wait, in seconds.")] = 600.0,
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Send files of events: one event per line (NDJSON), or a JSON array.
+
+    Every event is checked. Good ones are accepted: they are in the store then, and go out as soon as a worker runs,
+    also when none runs now. Bad ones are printed with file, line and reason, and keep nothing else from going.
+    Files are streamed: ten million lines take no more memory than ten thousand.
+
+    An event without a messageId gets one that names this run and its line, so that sending the file again sends it
+    again. An event with a messageId goes out once, however often it comes.
+
+    Exit codes: 0 all accepted; 1 something was refused (with --wait also: something was rejected, died, or is in doubt,
+    or time ran out); 2 a file cannot be read, or the store does not answer.
+
+    Examples:
+      msg91-destination send events.ndjson
+
+      msg91-destination send --wait monday.json tuesday.ndjson
+
+      zcat events.ndjson.gz | msg91-destination send -
+    """
+    _check_files(files)
+    settings = load_settings()
+    targets = _targets(settings, destination, wait=wait)
+    with ExitStack() as stack:
+        connection = stack.enter_context(connected(data_dir, settings=settings, create=True))
+        if wait and connection.is_temporary:
+            fail(
+                "--wait needs a worker, and none can be running here: nothing was sent",
+                "Start one with `msg91-destination up` in another terminal, or set REDIS_URL",
+            )
+        patience = connection.core.store.patience
+        patience.seconds = PATIENCE
+        interrupts = stack.enter_context(Interrupts(patience.stop))
+        announce = Announcer(connection.queueing().publish)
+        run = Run(
+            connection.core.batches, announce, batch_size=batch_size, destination=destination, guard=interrupts.held
+        )
+        report = Report(run, data_dir or settings.data_dir, is_temporary=connection.is_temporary)
+        follower = stack.enter_context(Follower(connection.core, targets)) if wait else None
+        if follower is not None:
+            run.on_batch = follower.note
+        before = read_counts(connection.core.store).created
+        with Progress() as progress:
+            _send_all(files, report, progress)
+            report.withheld = announce.withheld
+            if follower is not None and not report.problem:
+                _follow(follower, report, progress, timeout)
+                report.created = read_counts(connection.core.store).created - before
+            elif run.first_batch and not report.problem:
+                report.taken = not connection.is_temporary and _is_taken(connection, run.first_batch)
+    if json_:
+        print_json(report.as_json())
+    else:
+        report.print()
+    raise typer.Exit(report.exit_code)
+
+
+def _check_files(files: Sequence[str]) -> None:
+    if files.count(STANDARD_INPUT) > 1:
+        fail("standard input (-) can be read only once")
+    try:
+        for name in files:
+            check_file(name)
+    except UnreadableFile as error:
+        fail(str(error), error.hint)
+
+
+def _targets(settings: Settings, name: str, *, wait: bool) -> list[Destination]:
+    """The destinations the events are for, as far as this command has to know."""
+    if not name and not wait:
+        return []
+    destinations = destinations_of(settings)
+    if destinations is None:
+        if wait:
+            fail(
+                "--wait has to know the mappings of the worker, and there is no configuration here",
+                "Set DESTINATIONS_FILE or MSG91_AUTHKEY as for the worker",
+            )
+        warn(f"there is no configuration here that could say whether there is a destination {name!r}")
+        return []
+    return [_named(destinations, name)] if name else list(destinations)
+
+
+def _named(destinations: Destinations, name: str) -> Destination:
+    found = destinations.get(name)
+    if found is None:
+        close = difflib.get_close_matches(name, destinations.names, 1)
+        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(destinations.names)}"
+        fail(f"--destination: there is no destination {name!r} in {destinations.origin}", hint)
+    return found
+
+
+def _send_all(files: Sequence[str], report: Report, progress: Progress) -> None:
+    """Send every file; what ends the run early is noted in the report."""
+    began = time.monotonic()
+    try:
+        for name in files:
+            with EventFile(name) as file:
+                _send_one(report.run, file, progress, alone=len(files) == 1)
+    except UnreadableFile as error:
+        report.problem, report.hint = str(error), error.hint
+    except StoreUnavailable as error:
+        report.problem = f"the store went away: {error}"
+        report.hint = "What was accepted is safe. `msg91-destination doctor` looks at the store"
+    except KeyboardInterrupt:
+        report.problem, report.interrupted = "interrupted", True
+    report.seconds = time.monotonic() - began
+
+
+def _send_one(run: Run, file: EventFile, progress: Progress, *, alone: bool) -> None:
+    run.begin(file.name, alone=alone)
+    progress.begin(file)
+    for item in file:
+        if isinstance(item, Found):
+            run.add(item)
+        elif isinstance(item, Refused):
+            run.refuse(item)
+            stderr.print(Text(refusal(file.name, item)), soft_wrap=True)
+        else:
+            run.flush()
+        progress.update(file, run)
+    run.flush()
+    progress.update(file, run, at_once=True)
+
+
+def _follow(follower: Follower, report: Report, progress: Progress, timeout: float) -> None:
+    report.followed = follower.result
+    progress.begin_waiting(report.run.accepted)
+    try:
+        follower.wait(timeout, on_progress=progress.update_waiting)
+    except KeyboardInterrupt:
+        report.problem, report.interrupted = "interrupted; what was accepted goes on without this command", True
+    except StoreUnavailable as error:
+        report.problem = f"the store went away: {error}"
+        report.hint = "What was accepted is safe. `msg91-destination doctor` looks at the store"
+
+
+def _is_taken(connection: Connection, batch_id: str) -> bool:
+    """Whether a worker takes up a batch within a moment."""
+    store = connection.core.store
+    name = store.keys.batch(batch_id)
+    deadline = time.monotonic() + TAKEN_WITHIN
+    while True:
+        kind, runs = store.ask(lambda: store.client.hmget(name, ["kind", "runs"]))
+        if kind is None or runs is not None:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
