@@ -1,7 +1,6 @@
 """One client for one MSG91 account: sends a request and says what became of it.
 
-Whatever the network and the provider do ends in an `Answer`, never in an exception. Built on httpcore (the
-transport beneath httpx) because only there can be known whether a byte of the request has left.
+Whatever the network and the provider do ends in an `Answer`, never in an exception.
 """
 
 import functools
@@ -9,49 +8,42 @@ import math
 import re
 import ssl
 import time
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import SplitResult, unquote, urlencode, urlsplit
+from urllib.parse import urlencode
 
-import httpcore
+import httpx
 
-from worker.msg91 import transport
 from worker.msg91.answers import MAX_BODY, Answer, AnswerClass, mask_numbers, read_answer
 from worker.msg91.errors import ClientSettingError
-from worker.msg91.pool import Connect, Pool, PoolClosed
+from worker.msg91.network import Exchange, HandedBack, NameNotResolved, NothingWritten, TlsFailed
+from worker.msg91.pool import PoolClosed
+from worker.msg91.transport import EXCHANGE, ForeignTransport, PooledTransport
+from worker.msg91.urls import checked_origin, environment_proxy
 
-#: Each attempt beyond the first needs a pooled connection that was found closed before it took a byte.
-_MAX_CONNECTIONS_TRIED: Final = 4
 _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]+")
-#: A host name or an address; a name in another script is to be given in its xn-- form.
-_HOST: Final = re.compile(r"(?!.{254})[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _SAFE_PATH: Final = re.compile(r"/[\x21\x24-\x3b\x3d\x40-\x5f\x61-\x7e%]*")
 
-_NEVER_SENT: Final[dict[type[Exception], tuple[str, str]]] = {
-    transport.HandedBack: ("handed_back", "handed back: too little time was left to send it safely"),
-    transport.NothingWritten: ("connection_closed", "the connection was closed before it took a byte"),
-    transport.NameNotResolved: ("name_not_resolved", "the host name could not be resolved"),
-    transport.TlsFailed: ("tls_failed", "no secure connection could be made"),
-    httpcore.ConnectTimeout: ("connect_timeout", "no connection could be made in time"),
-    httpcore.ConnectError: ("connect_failed", "no connection could be made"),
-    httpcore.ProxyError: ("proxy_refused", "the proxy refused to connect"),
+#: What an exception means; the first that fits counts.
+_FAILURES: Final[dict[type[Exception], tuple[str, str]]] = {
+    HandedBack: ("handed_back", "handed back: too little time was left to send it safely"),
+    NothingWritten: ("connection_closed", "the connection was closed before it took a byte"),
+    NameNotResolved: ("name_not_resolved", "the host name could not be resolved"),
+    TlsFailed: ("tls_failed", "no secure connection could be made"),
+    httpx.ConnectTimeout: ("connect_timeout", "no connection could be made in time"),
+    httpx.ConnectError: ("connect_failed", "no connection could be made"),
+    httpx.ProxyError: ("proxy_refused", "the proxy refused to connect"),
     PoolClosed: ("closed", "the client was closed"),
-    httpcore.PoolTimeout: ("pool_timeout", "no connection became free in time"),
+    httpx.PoolTimeout: ("pool_timeout", "no connection became free in time"),
+    httpx.ReadTimeout: ("read_timeout", "no answer came in time"),
+    httpx.WriteTimeout: ("write_timeout", "the request could not be written in time"),
+    httpx.RemoteProtocolError: ("bad_answer", "the connection ended or carried something that is not HTTP"),
+    httpx.NetworkError: ("connection_lost", "the connection was lost"),
 }
-_MAYBE_SENT: Final[dict[type[Exception], tuple[str, str]]] = {
-    httpcore.ReadTimeout: ("read_timeout", "no answer came in time"),
-    httpcore.WriteTimeout: ("write_timeout", "the request could not be written in time"),
-    httpcore.RemoteProtocolError: (
-        "bad_answer",
-        "the connection ended or carried something that is not HTTP",
-    ),
-    httpcore.ReadError: ("connection_lost", "the connection was lost"),
-    httpcore.WriteError: ("connection_lost", "the connection was lost"),
-}
-_FAILURES: Final = {**_NEVER_SENT, **_MAYBE_SENT}
 _FAILURE_TYPES: Final = tuple(_FAILURES)
+#: Failures whose text says more and shows nothing that is secret.
+_TOLD: Final = (NameNotResolved, TlsFailed, httpx.NetworkError, httpx.ProxyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +87,9 @@ class Msg91Client:
         proxy: URL of an HTTP proxy; None takes it from ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY``
             (never for this machine itself), empty uses none.
         ssl_context: None shares one with the system's and certifi's authorities.
+        transport: sends instead of connections of its own, for tests (``httpx.MockTransport``). A request that it
+            fails counts as sent unless it raises ``httpx.ConnectError``, ``ConnectTimeout`` or ``PoolTimeout``; what is
+            left of the total timeout caps each of its timeouts, but not their sum.
 
     Raises:
         ClientSettingError: `base_url`, `authkey` or `proxy` cannot be used.
@@ -115,33 +110,47 @@ class Msg91Client:
         treat_503_as_unknown: bool = False,
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._origin = _checked_origin(base_url)
+        self._origin = checked_origin(base_url)
         if not _HEADER_VALUE.fullmatch(authkey):
             raise ClientSettingError(
                 "authkey: expected printable ASCII characters without spaces (check quotes and line ends)"
             )
         self._authkey = authkey
-        self._timeouts = {"connect": connect_timeout, "write": write_timeout, "read": read_timeout}
         self._total_timeout = total_timeout
         self._treat_503_as_unknown = treat_503_as_unknown
-        self._headers = [
-            (b"host", self._origin.split("://", 1)[1].encode()),
-            (b"authkey", authkey.encode()),
-            (b"accept", b"application/json"),
-            (b"accept-encoding", b"identity"),
-            (b"user-agent", b"msg91-destination"),
-        ]
-        self._current = transport.Current()
-        self._pool_timeout = pool_timeout
-        connect = _connector(
-            self._origin,
-            _environment_proxy(self._origin) if proxy is None else proxy,
-            ssl_context=ssl_context or _shared_ssl_context(),
-            keepalive_expiry=keepalive_expiry,
-            network_backend=transport.Backend(self._current),
+        sending: httpx.BaseTransport
+        if transport is None:
+            sending = PooledTransport(
+                self._origin,
+                proxy=environment_proxy(self._origin) if proxy is None else proxy,
+                max_connections=max_connections,
+                keepalive_expiry=keepalive_expiry,
+                ssl_context=ssl_context,
+            )
+        else:
+            sending = ForeignTransport(transport)
+        headers = {
+            "authkey": authkey,
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "user-agent": "msg91-destination",
+        }
+        timeout = httpx.Timeout(connect=connect_timeout, write=write_timeout, read=read_timeout, pool=pool_timeout)
+        self._http = _Client(
+            transport=sending,
+            base_url=self._origin,
+            headers=headers,
+            timeout=timeout,
+            trust_env=False,
+            follow_redirects=False,
         )
-        self._pool = Pool(connect, max_connections)
+        # What httpx would put together anew for every request.
+        host = self._origin.split("://", 1)[1].encode()
+        self._headers = [(b"host", host), *self._http.headers.raw]
+        self._timeouts = timeout.as_dict()
+        self._url = functools.lru_cache(256)(httpx.URL)
 
     def __repr__(self) -> str:
         return f"Msg91Client(base_url={self._origin!r})"
@@ -162,30 +171,20 @@ class Msg91Client:
         stop = start + self._total_timeout
         if deadline is not None:
             stop = min(stop, deadline)
-        exchange = transport.Exchange(stop, math.inf if write_by is None else write_by)
-        self._current.exchange = exchange
-        wire = self._wire(request)
-        for tried in range(1, _MAX_CONNECTIONS_TRIED + 1):
-            try:
-                left = exchange.left(self._pool_timeout, httpcore.ConnectTimeout)
-                connection = self._pool.take(left)
-            except (httpcore.ConnectTimeout, httpcore.PoolTimeout, PoolClosed) as error:
-                return self._failed(error, exchange, start)
-            reusable = False
-            try:
-                response = connection.handle_request(wire)
-                answer, reusable = self._read(request, response, exchange, start)
-            except transport.NothingWritten as error:
-                # Nothing was written: another connection may be tried without a doubt.
-                if tried == _MAX_CONNECTIONS_TRIED:
-                    return self._failed(error, exchange, start)
-            except _FAILURE_TYPES as error:
-                return self._failed(error, exchange, start)
-            else:
-                return answer
-            finally:
-                self._pool.give(connection, reusable=reusable)
-        raise AssertionError("unreachable")  # pragma: no cover
+        exchange = Exchange(stop, math.inf if write_by is None else write_by)
+        wire = self._wire(request, exchange)
+        try:
+            response = self._http.send(wire, stream=True)
+        except _FAILURE_TYPES as error:
+            return self._failed(error, exchange, start)
+        except RuntimeError:
+            if not self._http.is_closed:
+                raise
+            return self._failed(PoolClosed(), exchange, start)
+        try:
+            return self._read(request, response, start)
+        finally:
+            response.close()
 
     def probe(self) -> Answer:
         """Ask MSG91 whether it knows the authkey, by checking a made-up OTP, which sends nothing.
@@ -203,9 +202,9 @@ class Msg91Client:
 
     def close(self) -> None:
         """Close the connections; whatever is sent from now on is answered as surely not sent."""
-        self._pool.close()
+        self._http.close()
 
-    def _wire(self, request: Request) -> httpcore.Request:
+    def _wire(self, request: Request, exchange: Exchange) -> httpx.Request:
         path = request.path
         if not _SAFE_PATH.fullmatch(path):
             raise ValueError(f"request path: expected an absolute, percent-encoded path, but it was {path!r}")
@@ -218,25 +217,24 @@ class Msg91Client:
         if body is not None:
             headers.append((b"content-type", b"application/json"))
             headers.append((b"content-length", str(len(body)).encode()))
-        return httpcore.Request(
+        return httpx.Request(
             request.method,
-            self._origin + path,
+            self._url(self._origin + path),
             headers=headers,
-            content=body,
-            extensions={"timeout": dict(self._timeouts)},
+            stream=httpx.ByteStream(body or b""),
+            extensions={"timeout": self._timeouts, EXCHANGE: exchange},
         )
 
-    def _read(
-        self, request: Request, response: httpcore.Response, exchange: transport.Exchange, start: float
-    ) -> tuple[Answer, bool]:
-        """Read and judge an answer; the flag says whether its connection may be used again."""
-        headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
+    def _read(self, request: Request, response: httpx.Response, start: float) -> Answer:
+        """Read and judge an answer."""
+        headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers.raw}
         # An answer that ends where the connection ends cannot be told from one that was cut off.
-        complete = "content-length" in headers or "transfer-encoding" in headers or response.status == 204
+        complete = "content-length" in headers or "transfer-encoding" in headers or response.status_code == 204
         chunks: list[bytes] = []
         size = 0
         try:
-            for chunk in response.iter_stream():
+            # As it came: httpx would unpack what is compressed, to whatever size.
+            for chunk in response.stream:  # type: ignore[union-attr]
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > MAX_BODY:
@@ -245,8 +243,8 @@ class Msg91Client:
         except _FAILURE_TYPES:
             complete = False
         body = b"".join(chunks)[:MAX_BODY]
-        answer = read_answer(
-            response.status,
+        return read_answer(
+            response.status_code,
             headers,
             body.replace(self._authkey.encode(), b"***"),
             now=time.time(),
@@ -255,80 +253,32 @@ class Msg91Client:
             complete=complete,
             elapsed=time.monotonic() - start,
         )
-        response.close()
-        # What is left over on a connection would be taken for the next request's answer.
-        return answer, complete and _ends_clean(headers, body, exchange.raw)
 
-    def _failed(self, error: Exception, exchange: transport.Exchange, start: float) -> Answer:
+    def _failed(self, error: Exception, exchange: Exchange, start: float) -> Answer:
         code, sentence = next(entry for kind, entry in _FAILURES.items() if isinstance(error, kind))
         now = time.monotonic()
         if code.endswith("_timeout") and code != "pool_timeout" and now >= exchange.deadline:
             code, sentence = "deadline", "the total deadline passed without an answer"
         detail = mask_numbers(str(error)).replace(self._authkey, "***")
-        known_details = isinstance(
-            error, httpcore.ConnectError | httpcore.ReadError | httpcore.WriteError | httpcore.ProxyError
-        )
-        message = f"{sentence}: {detail}" if known_details and detail else sentence
+        message = f"{sentence}: {detail}" if isinstance(error, _TOLD) and detail else sentence
         klass = AnswerClass.UNKNOWN if exchange.sent else AnswerClass.RETRY
         return Answer(klass, code=code, message=message, sent=exchange.sent, elapsed=now - start)
 
 
-def _ends_clean(headers: Mapping[str, str], body: bytes, raw: bytearray) -> bool:
-    """Tell whether what was read from the connection was this answer and nothing more."""
-    rest = bytes(raw)
-    while rest.startswith(b"HTTP/1.1 1"):
-        rest = rest.partition(b"\r\n\r\n")[2]
-    rest = rest.partition(b"\r\n\r\n")[2]
-    if "transfer-encoding" in headers:
-        return rest.endswith(b"\r\n\r\n") and b"HTTP/1." not in rest
-    return len(rest) == len(body)
+class _NoCookies(httpx.Cookies):
+    """Keeps none: the API sets none that matter, and looking for them costs a tenth of a request."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Leave them where they are."""
 
 
-def _split_url(text: str) -> SplitResult | None:
-    """Take an HTTP URL apart; None when it is none."""
-    try:
-        parts = urlsplit(text.strip())
-        usable = parts.scheme in ("http", "https") and _HOST.fullmatch(parts.hostname or "") and parts.port != 0
-    except ValueError:
-        return None
-    return parts if usable else None
+class _Client(httpx.Client):
+    """An httpx client without cookies."""
+
+    @property  # type: ignore[misc]  # httpx lets them be set; here nothing may
+    def cookies(self) -> httpx.Cookies:
+        """None, ever."""
+        return _NO_COOKIES
 
 
-def _checked_origin(base_url: str) -> str:
-    parts = _split_url(base_url)
-    if parts is None:
-        raise ClientSettingError("base_url: expected an origin such as https://control.msg91.com")
-    if "@" in parts.netloc or parts.query or parts.fragment or parts.path not in ("", "/"):
-        sentence = "base_url: expected an origin alone, without user, path or query, such as https://control.msg91.com"
-        raise ClientSettingError(sentence)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-@functools.cache
-def _shared_ssl_context() -> ssl.SSLContext:
-    return httpcore.default_ssl_context()
-
-
-def _environment_proxy(origin: str) -> str:
-    parts = urlsplit(origin)
-    host = parts.hostname or ""
-    if host in ("localhost", "::1") or host.startswith("127."):
-        return ""  # a proxy elsewhere cannot mean this machine
-    if urllib.request.proxy_bypass_environment(parts.netloc):  # type: ignore[attr-defined]
-        return ""
-    proxies = urllib.request.getproxies_environment()
-    return proxies.get(parts.scheme) or proxies.get("all") or ""
-
-
-def _connector(origin: str, proxy: str, **options: Any) -> Connect:
-    """Say how connections to an origin are made, directly or through a proxy."""
-    url = httpcore.URL(origin)
-    if not proxy:
-        return functools.partial(httpcore.ConnectionPool(**options).create_connection, url.origin)
-    parts = _split_url(proxy if "://" in proxy else f"http://{proxy}")
-    if parts is None:
-        raise ClientSettingError("proxy: expected the URL of an HTTP proxy such as http://proxy.example:3128")
-    address = parts.netloc.rpartition("@")[2]
-    auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-    maker = httpcore.HTTPProxy(proxy_url=f"{parts.scheme}://{address}", proxy_auth=auth, **options)
-    return functools.partial(maker.create_connection, url.origin)
+_NO_COOKIES: Final = _NoCookies()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 import httpcore
+import httpx
 
 Connect = Callable[[], httpcore.ConnectionInterface]
 
@@ -40,13 +41,13 @@ class Pool:
             timeout: seconds to wait while all are in use.
 
         Raises:
-            httpcore.PoolTimeout: none became free.
+            httpx.PoolTimeout: none became free.
             PoolClosed: the pool is closed.
         """
         if self._closed:
             raise PoolClosed
         if not self._free.acquire(timeout=max(timeout, 0.0)):
-            raise httpcore.PoolTimeout("all connections are in use")
+            raise httpx.PoolTimeout("all connections are in use")
         while True:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None

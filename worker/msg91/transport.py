@@ -1,247 +1,238 @@
-"""Sockets that know whether a byte of the request has left, and how much time is left.
+"""What httpx sends through: our own connections, which know whether a byte of a request has left.
 
-httpcore runs a request on the caller's thread from beginning to end, so the exchange under way is a
-thread-local. Every connect, write and read is capped by what is left of the exchange's total deadline; a
-server that drips bytes or reads slowly cannot stretch it.
+A request carries its `Exchange` in ``extensions[EXCHANGE]``; when it failed, ``Exchange.sent`` says whether anything
+of it may have been read. httpx's own transport cannot tell: it reports the same write error before and after the
+first byte, and its timeouts are for single reads, which a server that drips bytes never exceeds.
 """
 
 import contextlib
-import os
-import select
-import socket
+import functools
 import ssl
-import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from typing import Final, NoReturn
 
 import httpcore
+import httpx
 
-#: Bytes of an answer that are remembered; more than the longest body that is read to its end.
-MAX_RAW = 256 * 1024
+from worker.msg91.network import Backend, Current, Exchange, HandedBack, NothingWritten
+from worker.msg91.pool import Connect, Pool
+from worker.msg91.urls import checked_proxy
+
+#: Key of a request's `Exchange` among its extensions.
+EXCHANGE: Final = "msg91.exchange"
+
+#: Each attempt beyond the first needs a pooled connection that was found closed before it took a byte.
+_MAX_CONNECTIONS_TRIED: Final = 4
+
+_AS_HTTPX: Final[dict[type[Exception], type[httpx.TransportError]]] = {
+    httpcore.ConnectTimeout: httpx.ConnectTimeout,
+    httpcore.ConnectError: httpx.ConnectError,
+    httpcore.ReadTimeout: httpx.ReadTimeout,
+    httpcore.ReadError: httpx.ReadError,
+    httpcore.WriteTimeout: httpx.WriteTimeout,
+    httpcore.WriteError: httpx.WriteError,
+    httpcore.ProxyError: httpx.ProxyError,
+    httpcore.RemoteProtocolError: httpx.RemoteProtocolError,
+    httpcore.LocalProtocolError: httpx.LocalProtocolError,
+}
+_HTTPCORE: Final = tuple(_AS_HTTPX)
 
 
-class HandedBack(Exception):
-    """The time to write the first byte had passed."""
+class PooledTransport(httpx.BaseTransport):
+    """Kept connections to one origin, directly or through a proxy.
 
+    Args:
+        origin: such as ``https://control.msg91.com``; where a request's URL points besides is not looked at.
+        proxy: URL of an HTTP proxy, may name a user; empty connects directly.
+        max_connections: connections kept and used at once.
+        keepalive_expiry: seconds an idle connection is kept.
+        ssl_context: None shares one with the system's and certifi's authorities.
 
-class NothingWritten(Exception):
-    """The connection was found closed before it took the first byte of the request."""
-
-
-class NameNotResolved(httpcore.ConnectError):
-    """The host name has no address."""
-
-
-class TlsFailed(httpcore.ConnectError):
-    """The TLS handshake failed."""
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One request on its way.
-
-    Attributes:
-        deadline: `time.monotonic` after which nothing is waited for.
-        write_by: `time.monotonic` after which the first byte must not be written.
-        sent: True once a socket took a byte of the request.
-        raw: what was read from the socket, at most `MAX_RAW` bytes.
+    Raises:
+        ClientSettingError: `proxy` cannot be used.
     """
 
-    deadline: float
-    write_by: float
-    sent: bool = False
-    raw: bytearray = field(default_factory=bytearray)
-
-    def left(self, timeout: float | None, error: type[httpcore.TimeoutException]) -> float:
-        """Seconds that the next step may take.
-
-        Raises:
-            httpcore.TimeoutException: of the given kind, when none are left.
-        """
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise error("the total deadline has passed")
-        return left if timeout is None or timeout > left else timeout
-
-
-class Current(threading.local):
-    """The exchange under way on this thread."""
-
-    exchange: Exchange
-
-
-class Backend(httpcore.NetworkBackend):
-    """Opens TCP connections for the exchange of the calling thread."""
-
-    def __init__(self, current: Current) -> None:
-        self._current = current
-
-    def connect_tcp(
+    def __init__(
         self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,  # noqa: ARG002 - httpcore's interface
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002 - httpcore's interface
-    ) -> httpcore.NetworkStream:
-        """Connect to the first address that answers; name and all addresses share one timeout."""
-        exchange = self._current.exchange
-        stop = time.monotonic() + exchange.left(timeout, httpcore.ConnectTimeout)
-        addresses = _resolve(host, port, stop)
-        failure: Exception = NameNotResolved("the name has no address")
-        for index, (family, kind, protocol, _, address) in enumerate(addresses):
-            left = stop - time.monotonic()
-            if left <= 0:
-                raise httpcore.ConnectTimeout("no connection in time")
-            try:
-                # An address that swallows packets (broken IPv6) must leave time for the others.
-                sock = _connected(family, kind, protocol, address, left / (len(addresses) - index))
-            except TimeoutError:
-                failure = httpcore.ConnectTimeout("no connection in time")
-            except OSError as error:
-                failure = httpcore.ConnectError(_reason(error))
-            else:
-                return Stream(sock, self._current)
-        raise failure
+        origin: str,
+        *,
+        proxy: str,
+        max_connections: int,
+        keepalive_expiry: float,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._current: Final = Current()
+        options = {
+            "ssl_context": ssl_context or _shared_ssl_context(),
+            "keepalive_expiry": keepalive_expiry,
+            "network_backend": Backend(self._current),
+        }
+        maker: httpcore.ConnectionPool
+        if proxy:
+            url, auth = checked_proxy(proxy)
+            maker = httpcore.HTTPProxy(proxy_url=url, proxy_auth=auth, **options)  # type: ignore[arg-type]
+        else:
+            maker = httpcore.ConnectionPool(**options)  # type: ignore[arg-type]
+        connect: Connect = functools.partial(maker.create_connection, httpcore.URL(origin).origin)
+        self._pool: Final = Pool(connect, max_connections)
 
-
-class Stream(httpcore.NetworkStream):
-    """A connection whose every step is capped by the exchange's deadline."""
-
-    def __init__(self, sock: socket.socket, current: Current) -> None:
-        self._socket = sock
-        self._current = current
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what has arrived, at most `max_bytes`; empty at the end."""
-        exchange = self._current.exchange
-        self._socket.settimeout(exchange.left(timeout, httpcore.ReadTimeout))
-        try:
-            data = self._socket.recv(max_bytes)
-        except TimeoutError:
-            raise httpcore.ReadTimeout("no answer in time") from None
-        except OSError as error:
-            raise httpcore.ReadError(_reason(error)) from None
-        if len(exchange.raw) < MAX_RAW:
-            exchange.raw += data
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write everything.
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; the answer's stream gives the connection back when it is closed.
 
         Raises:
-            HandedBack: the first byte of the request would have been written too late.
-            NothingWritten: the connection took no byte of the request.
-            httpcore.WriteTimeout, httpcore.WriteError: as httpcore expects them.
+            httpx.TransportError: as httpx's own transport does.
+            HandedBack, NothingWritten, NameNotResolved, TlsFailed, PoolClosed: nothing was sent.
         """
-        exchange = self._current.exchange
-        # A CONNECT opens a tunnel through a proxy; what matters is the request that follows.
-        tunnel = buffer.startswith(b"CONNECT ")
-        if not exchange.sent and not tunnel and time.monotonic() >= exchange.write_by:
-            raise HandedBack
-        view = memoryview(buffer)
-        while view:
-            self._socket.settimeout(exchange.left(timeout, httpcore.WriteTimeout))
+        exchange: Exchange = request.extensions[EXCHANGE]
+        timeouts = request.extensions["timeout"]
+        # httpcore runs a request on the caller's thread from beginning to end, the reading of the answer included.
+        self._current.exchange = exchange
+        url = request.url
+        wire = httpcore.Request(
+            request.method,
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions={"timeout": timeouts},
+        )
+        for tried in range(1, _MAX_CONNECTIONS_TRIED + 1):
+            connection = self._take(exchange, timeouts["pool"])
             try:
-                count = self._socket.send(view)
-            except TimeoutError:
-                raise httpcore.WriteTimeout("the request could not be written in time") from None
-            except OSError as error:
-                # The first piece is the header block, below the 16 KiB of one TLS record: when it failed, a
-                # server behind TLS has at most a part of a record, which it cannot decrypt.
-                if not exchange.sent and not tunnel:
-                    raise NothingWritten(_reason(error)) from None
-                raise httpcore.WriteError(_reason(error)) from None
-            exchange.sent = exchange.sent or not tunnel
-            view = view[count:]
+                response = connection.handle_request(wire)
+                stream = _Stream(response, connection, self._pool, exchange)
+                return _Response(
+                    response.status, headers=response.headers, stream=stream, extensions=response.extensions
+                )
+            except NothingWritten:
+                # Nothing was written: another connection may be tried without a doubt.
+                self._pool.give(connection, reusable=False)
+                if tried == _MAX_CONNECTIONS_TRIED:
+                    raise
+            except _HTTPCORE as error:
+                self._pool.give(connection, reusable=False)
+                _raise_as_httpx(error)
+            except BaseException:
+                self._pool.give(connection, reusable=False)
+                raise
+        raise AssertionError("unreachable")  # pragma: no cover
 
     def close(self) -> None:
-        """Close the socket."""
-        with contextlib.suppress(OSError):
-            self._socket.close()
+        """Close the connections; requests from now on raise `PoolClosed`."""
+        self._pool.close()
 
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        """Make it a TLS connection; the timeout is for the whole handshake."""
-        exchange = self._current.exchange
+    def _take(self, exchange: Exchange, timeout: float) -> httpcore.ConnectionInterface:
         try:
-            self._socket.settimeout(exchange.left(timeout, httpcore.ConnectTimeout))
-            wrapped = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
-        except TimeoutError:
-            self.close()
-            raise httpcore.ConnectTimeout("no TLS handshake in time") from None
-        except OSError as error:
-            self.close()
-            raise TlsFailed(_reason(error)) from None
-        exchange.raw.clear()  # what a proxy said before the tunnel is no part of the answer
-        return Stream(wrapped, self._current)
-
-    def get_extra_info(self, info: str) -> Any:
-        """Answer what httpcore asks about the socket."""
-        if info == "is_readable":
-            return _is_readable(self._socket)
-        if info == "ssl_object":
-            return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
-        return None
+            return self._pool.take(exchange.left(timeout, httpcore.ConnectTimeout))
+        except httpcore.ConnectTimeout as error:
+            _raise_as_httpx(error)
 
 
-def _connected(family: int, kind: int, protocol: int, address: Any, timeout: float) -> socket.socket:
-    """Connect to one address."""
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.settimeout(timeout)
-        sock.connect(address)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    except OSError:
-        sock.close()
-        raise
-    return sock
+class ForeignTransport(httpx.BaseTransport):
+    """A transport of somebody else's, of which only its exceptions tell whether anything was sent.
 
+    Args:
+        transport: any transport of httpx.
+    """
 
-def _is_readable(sock: socket.socket) -> bool:
-    """True for an idle connection that the server has closed (or that is closed here)."""
-    descriptor = sock.fileno()
-    if descriptor < 0:
-        return True
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        self._transport: Final = transport
 
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; what failed counts as sent unless there was no connection.
 
-def _resolve(host: str, port: int, stop: float) -> list[Any]:
-    """Resolve a name, on a thread of its own: the resolver takes no timeout and may take half a minute."""
-    with contextlib.suppress(socket.gaierror):
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    found: list[Any] = []
-    failures: list[OSError] = []
-
-    def resolve() -> None:
+        Raises:
+            httpx.TransportError: as the transport does.
+            HandedBack: the time to write the first byte has passed.
+        """
+        exchange: Exchange = request.extensions[EXCHANGE]
+        left = exchange.left(None, httpx.ConnectTimeout)
+        if time.monotonic() >= exchange.write_by:
+            raise HandedBack
+        timeouts = request.extensions["timeout"]
+        request.extensions["timeout"] = {step: min(timeout, left) for step, timeout in timeouts.items()}
+        exchange.sent = True
         try:
-            found.extend(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except OSError as error:
-            failures.append(error)
+            return self._transport.handle_request(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            exchange.sent = False
+            raise
 
-    thread = threading.Thread(target=resolve, name="msg91-resolver", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:
-        raise NameNotResolved("no thread could be started for the resolver") from None
-    thread.join(max(stop - time.monotonic(), 0.0))
-    if thread.is_alive():
-        raise httpcore.ConnectTimeout("the host name was not resolved in time")
-    if failures:
-        raise NameNotResolved(_reason(failures[0]))
-    return found
+    def close(self) -> None:
+        """Close the transport."""
+        self._transport.close()
 
 
-def _reason(error: OSError) -> str:
-    """A short reason that shows no address and no data."""
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "TLS error").replace("_", " ").lower()
-    if isinstance(error, socket.gaierror):
-        return error.strerror or "unknown name"
-    return os.strerror(error.errno) if error.errno else type(error).__name__
+class _Response(httpx.Response):
+    """An answer whose redirect nobody follows.
+
+    httpx builds the request that would follow it all the same, and fails when its Location is no URL.
+    """
+
+    @property
+    def has_redirect_location(self) -> bool:
+        """Never."""
+        return False
+
+
+class _Stream(httpx.SyncByteStream):
+    """The body of an answer; its connection is kept only when it carried this answer and nothing more."""
+
+    def __init__(
+        self,
+        response: httpcore.Response,
+        connection: httpcore.ConnectionInterface,
+        pool: Pool,
+        exchange: Exchange,
+    ) -> None:
+        self._response = response
+        self._connection = connection
+        self._pool = pool
+        self._exchange = exchange
+        self._size = 0
+        self._whole = False
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for chunk in self._response.iter_stream():
+                self._size += len(chunk)
+                yield chunk
+        except _HTTPCORE as error:
+            _raise_as_httpx(error)
+        self._whole = True
+
+    def close(self) -> None:
+        """Give the connection back, once."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with contextlib.suppress(*_HTTPCORE):
+                self._response.close()
+        finally:
+            # What is left over on a connection would be taken for the next request's answer.
+            self._pool.give(self._connection, reusable=self._whole and self._ends_clean())
+
+    def _ends_clean(self) -> bool:
+        """Tell whether what was read from the connection was this answer and nothing more."""
+        rest = bytes(self._exchange.raw)
+        while rest.startswith(b"HTTP/1.1 1"):
+            rest = rest.partition(b"\r\n\r\n")[2]
+        rest = rest.partition(b"\r\n\r\n")[2]
+        if any(name.lower() == b"transfer-encoding" for name, _ in self._response.headers):
+            return rest.endswith(b"\r\n\r\n") and b"HTTP/1." not in rest
+        return len(rest) == self._size
+
+
+def _raise_as_httpx(error: Exception) -> NoReturn:
+    """Raise httpx's name for an error of httpcore; our own kinds say more and pass as they are."""
+    kind = _AS_HTTPX.get(type(error))
+    if kind is None:
+        raise error
+    raise kind(str(error)) from error
+
+
+@functools.cache
+def _shared_ssl_context() -> ssl.SSLContext:
+    return httpcore.default_ssl_context()
