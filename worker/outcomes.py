@@ -17,6 +17,10 @@ DUPLICATE_WINDOW = 10.0
 SHARED_CODES = frozenset({"103", "104", "105", "107", "203", "205", "211", "307", "308", "309"})
 
 
+#: Answers by which MSG91 itself said that it did not take a request.
+REFUSALS = frozenset({AnswerClass.RECIPIENT, AnswerClass.REQUEST, AnswerClass.ACCOUNT, AnswerClass.DUPLICATE})
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What becomes of one delivery.
@@ -121,9 +125,15 @@ def may_be_one_recipient(answer: Answer) -> bool:
 
 
 def left_within(delivery: Delivery, now_ms: int, seconds: float) -> bool:
-    """Whether an earlier attempt of this very delivery may have left within the last ``seconds``."""
+    """Whether an earlier attempt of this very delivery may have been taken within the last ``seconds``.
+
+    One that MSG91 itself refused was not.
+    """
     return any(
-        attempt.get("maybe_sent") and now_ms - int(attempt["at"]) <= _ms(seconds) for attempt in delivery.history
+        attempt.get("maybe_sent")
+        and attempt.get("class") not in REFUSALS
+        and now_ms - int(attempt["at"]) <= _ms(seconds)
+        for attempt in delivery.history
     )
 
 

@@ -105,6 +105,13 @@ def test_311_after_an_attempt_that_never_left_proves_nothing() -> None:
     assert State.SCHEDULED is decided(Answer(AnswerClass.DUPLICATE, code="311"), delivery).state
 
 
+@pytest.mark.parametrize("klass", ["recipient", "request", "account", "duplicate"])
+def test_311_after_a_refusal_proves_nothing(klass: str) -> None:
+    """What MSG91 refused itself it did not take: the first copy was another message of the same text."""
+    delivery = Delivery("k" * 20, "m", "track", history=[{"at": NOW - 1000, "maybe_sent": True, "class": klass}])
+    assert State.SCHEDULED is decided(Answer(AnswerClass.DUPLICATE, code="311"), delivery).state
+
+
 @given(
     klass=st.sampled_from(list(AnswerClass)),
     attempts=st.integers(0, 20),
