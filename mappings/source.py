@@ -184,7 +184,7 @@ class _YamlReader:
         else:
             value = self.mapping(location, depth)
         tag = getattr(event, "tag", None)
-        if tag is not None and not tag.startswith("tag:yaml.org,2002:"):
+        if tag is not None and tag not in _TAGS:
             self.source.problems.append(self.source.problem(location, f"has the tag {tag}, which means nothing here."))
         if event.anchor is not None:
             self.anchors[event.anchor] = (value, self.values - before + 1)
@@ -237,7 +237,7 @@ class _YamlReader:
     def scalar(self, event: Any) -> Any:
         word = event.value
         if event.tag is not None:
-            return _TAGGED.get(event.tag, str)(word) if event.tag in _TAGGED else word
+            return _plain(word) if event.tag in _TAGS and not event.tag.endswith(":str") else word
         return word if not event.implicit[0] else _plain(word)
 
 
@@ -251,11 +251,8 @@ def _plain(word: str) -> Any:
     return float(word) if _FLOAT.fullmatch(word) else word
 
 
-_TAGGED: Final[dict[str, Any]] = {
-    "tag:yaml.org,2002:int": _plain,
-    "tag:yaml.org,2002:float": _plain,
-    "tag:yaml.org,2002:bool": _plain,
-}
+#: Tags that may be written: they say what a value is anyway, or that it is text.
+_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 
 
 def _position(event: Any) -> Position:

@@ -67,6 +67,8 @@ def tokenize(text: str) -> list[Token]:
 
 
 def _unreadable(text: str, position: int) -> TriggerError:
+    if text[position] == "." and text[position + 1 : position + 2].strip():
+        position += 1  # the dot is fine, what follows it is no name
     character = text[position]
     if character in "\"'":
         return TriggerError(text, position, "The quote is never closed.")

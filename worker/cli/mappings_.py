@@ -131,7 +131,8 @@ def import_(
 
     The file is what GET /destinations/{id}/subscriptions answers. Exit 1 when something was left out.
     """
-    imported = import_subscriptions(_read_json(file), FIELDS, _choices(action or []))
+    choices = _choices(action or [])
+    imported = import_subscriptions(_read_json(file), FIELDS, choices)
     if json_:
         notes = [{"subscription": one.subscription, "message": one.message, "lost": one.lost} for one in imported.notes]
         print_json({"mappings": imported.mappings, "notes": notes})

@@ -21,31 +21,75 @@ def rendered(template: str, event: dict[str, Any] | None = None) -> str:
     [
         ("{{ a | append: '!' | prepend: 1.0 }}", {"a": True}, "1true!"),
         ("{{ a | capitalize }}", {"a": "hELLO wORLD"}, "Hello world"),
-        ("{{ a | remove: 'l' }} {{ a | remove_first: 'l' }} {{ a | remove_last: 'l' }}", {"a": "hello"}, "heo helo helo"),
+        (
+            "{{ a | remove: 'l' }} {{ a | remove_first: 'l' }} {{ a | remove_last: 'l' }}",
+            {"a": "hello"},
+            "heo helo helo",
+        ),
         ("{{ a | replace: 'l', 'L' }}{{ a | replace_first: 'l', '1' }}", {"a": "hello"}, "heLLohe1lo"),
         ("{{ a | replace_last: 'l', '1' }}{{ a | replace_last: 'x', '1' }}", {"a": "hello"}, "hel1ohello"),
         ("{{ a | replace: '', '-' }}", {"a": "abc"}, "a-b-c"),
-        ("{{ a | strip }}|{{ a | lstrip }}|{{ a | rstrip }}|{{ b | strip: '+' }}", {"a": " x ", "b": "+1+"}, "x|x | x|1"),
-        ("{{ a | truncate: 5 }} {{ a | truncate: 5, '' }} {{ b | truncate: 5 }}", {"a": "123456", "b": "12345"}, "12... 12345 12345"),
-        ("{{ a | truncatewords: 2 }} {{ a | truncatewords: 3, '-' }}", {"a": "one  two three"}, "one two... one two three"),
+        (
+            "{{ a | strip }}|{{ a | lstrip }}|{{ a | rstrip }}|{{ b | strip: '+' }}",
+            {"a": " x ", "b": "+1+"},
+            "x|x | x|1",
+        ),
+        (
+            "{{ a | truncate: 5 }} {{ a | truncate: 5, '' }} {{ b | truncate: 5 }}",
+            {"a": "123456", "b": "12345"},
+            "12... 12345 12345",
+        ),
+        (
+            "{{ a | truncatewords: 2 }} {{ a | truncatewords: 3, '-' }}",
+            {"a": "one  two three"},
+            "one two... one two three",
+        ),
         ("{{ a | split: ',' | size }} {{ a | split: '' | first }}", {"a": "x,y,,"}, "2 x"),
-        ("{{ a | slice: -2, 2 }} {{ a | slice: 1 }} {{ l | slice: 1, 2 | join: '-' }}", {"a": "abcd", "l": [1, 2, 3]}, "cd b 2-3"),
-        ("{{ l | join }} {{ l | first }} {{ l | last }} {{ s | first }}", {"l": [1, None, 2.0], "s": "xy"}, "1  2 1 2 x"),
+        (
+            "{{ a | slice: -2, 2 }} {{ a | slice: 1 }} {{ l | slice: 1, 2 | join: '-' }}",
+            {"a": "abcd", "l": [1, 2, 3]},
+            "cd b 2-3",
+        ),
+        (
+            "{{ l | join }} {{ l | first }} {{ l | last }} {{ s | first }}",
+            {"l": [1, None, 2.0], "s": "xy"},
+            "1  2 1 2 x",
+        ),
         ("{{ l | compact | size }} {{ l | push: 4 | join }} {{ l | pop | size }}", {"l": [1, None]}, "1 1  4 1"),
         ("{{ l | shift | join }} {{ l | unshift: 0 | join }}", {"l": [1, 2]}, "2 0 1 2"),
-        ("{{ l | where: 'ok' | size }} {{ l | where: 'n', 2 | size }}", {"l": [{"ok": True}, {"ok": False, "n": 2}]}, "1 1"),
+        (
+            "{{ l | where: 'ok' | size }} {{ l | where: 'n', 2 | size }}",
+            {"l": [{"ok": True}, {"ok": False, "n": 2}]},
+            "1 1",
+        ),
         ("{{ l | sum }} {{ m | sum: 'p' }}", {"l": [1, "2", "x"], "m": [{"p": 0.1}, {"p": 0.2}]}, "3 0.3"),
-        ("{{ a | default: 'x' }} {{ b | default: 'x' }} {{ c | default: 'x', allow_false: true }}", {"a": [], "b": 0, "c": False}, "x 0 false"),
+        (
+            "{{ a | default: 'x' }} {{ b | default: 'x' }} {{ c | default: 'x', allow_false: true }}",
+            {"a": [], "b": 0, "c": False},
+            "x 0 false",
+        ),
         ("{{ 7 | divided_by: 2 }} {{ 8 | divided_by: 2 }} {{ 7 | divided_by: 2, true }}", {}, "3.5 4 3"),
         ("{{ 0.1 | plus: 0.2 }} {{ '5' | times: 3 }} {{ nope | minus: 1 }} {{ -7 | modulo: 3 }}", {}, "0.3 15 -1 -1"),
-        ("{{ 2.5 | round }} {{ -2.5 | round }} {{ 1234.567 | round: 2 }} {{ 1250 | round: -2 }}", {}, "3 -2 1234.57 1300"),
+        (
+            "{{ 2.5 | round }} {{ -2.5 | round }} {{ 1234.567 | round: 2 }} {{ 1250 | round: -2 }}",
+            {},
+            "3 -2 1234.57 1300",
+        ),
         ("{{ 1.2 | ceil }} {{ -1.2 | floor }} {{ '-3' | abs }} {{ 5 | at_most: 3 }}", {}, "2 -2 3 3"),
         ("{{ a | escape }} {{ b | escape_once }}", {"a": "'\"", "b": "&lt;<"}, "&#39;&#34; &lt;&lt;"),
         ("{{ a | strip_html }}", {"a": "<b>x</b><script>y</script><!-- > -->z<"}, "xz<"),
-        ("{{ a | url_encode }} {{ a | cgi_escape }} {{ a | uri_escape }}", {"a": "a b&(é)[1]"}, "a+b%26(%C3%A9)%5B1%5D a+b%26%28%C3%A9%29%5B1%5D a%20b&(%C3%A9)[1]"),
+        (
+            "{{ a | url_encode }} {{ a | cgi_escape }} {{ a | uri_escape }}",
+            {"a": "a b&(é)[1]"},
+            "a+b%26(%C3%A9)%5B1%5D a+b%26%28%C3%A9%29%5B1%5D a%20b&(%C3%A9)[1]",
+        ),
         ("{{ 'a%20b+c' | url_decode }}", {}, "a b c"),
         ("{{ a | slugify }} {{ a | slugify: 'ascii' }} {{ a | slugify: 'latin' }}", {"a": "Ünï 1!"}, "ünï-1 n-1 uni-1"),
-        ("{{ a | slugify: 'pretty' }} {{ a | slugify: 'raw', true }} {{ a | slugify: 'none' }}", {"a": "A b!"}, "a-b! A-b! a b!"),
+        (
+            "{{ a | slugify: 'pretty' }} {{ a | slugify: 'raw', true }} {{ a | slugify: 'none' }}",
+            {"a": "A b!"},
+            "a-b! A-b! a b!",
+        ),
         ("{{ 'one two' | number_of_words }} {{ '你好 hello' | number_of_words: 'cjk' }}", {}, "2 3"),
         ("{{ ' a   b ' | normalize_whitespace }}|{{ a | strip_newlines }}", {"a": "x\r\ny\n"}, " a b |xy"),
         ("{{ 'é' | base64_encode }} {{ 'w6k=' | base64_decode }} {{ 'w6k' | base64_decode }}", {}, "w6k= é é"),
@@ -53,7 +97,7 @@ def rendered(template: str, event: dict[str, Any] | None = None) -> str:
         ("{{ '7.5' | to_integer }} {{ 'x' | to_integer }} {{ true | to_integer }}", {}, "7.5 NaN 1"),
         ("{{ a | raw | upcase | downcase | xml_escape }}", {"a": "É"}, "é"),
     ],
-)  # fmt: skip
+)
 def test_filters_give_liquidjs_answers(template: str, event: dict[str, Any], text: str) -> None:
     """Each filter answers as LiquidJS does."""
     assert rendered(template, event) == text
@@ -67,17 +111,29 @@ def test_filters_give_liquidjs_answers(template: str, event: dict[str, Any], tex
         ("{{ a | date: '%H:%M', 'Asia/Kolkata' }}", {"a": "2024-05-01T10:00:00Z"}, "15:30"),
         ("{{ a | date: '%H:%M %z', -330 }}", {"a": 1714557600}, "15:30 +0530"),
         ("{{ a | date }}", {"a": 1714557600}, "Wednesday, May 1, 2024 at 10:00 am +0000"),
-        ("{{ a | date: '%a %b %e %-d %j %I %l %p %P %L %u %w %q %s %y %C %U %W' }}", {"a": "1714557600"}, "Wed May  1 1 122 10 10 AM am 000 3 3 st 1714557600 24 20 17 18"),
+        (
+            "{{ a | date: '%a %b %e %-d %j %I %l %p %P %L %u %w %q %s %y %C %U %W' }}",
+            {"a": "1714557600"},
+            "Wed May  1 1 122 10 10 AM am 000 3 3 st 1714557600 24 20 17 18",
+        ),
         ("{{ a | date: '%^a %#p %_m %05d %:z %% %Q %t|' }}", {"a": 0}, "THU am  1 00001 +00:00 % %Q \t|"),
-        ("{{ a | date_to_xmlschema }} {{ a | date_to_rfc822 }}", {"a": 0}, "1970-01-01T00:00:00+00:00 Thu, 01 Jan 1970 00:00:00 +0000"),
-        ("{{ a | date_to_string }} {{ a | date_to_long_string: 'ordinal', 'US' }}", {"a": "2024-05-22"}, "22 May 2024 May 22nd, 2024"),
+        (
+            "{{ a | date_to_xmlschema }} {{ a | date_to_rfc822 }}",
+            {"a": 0},
+            "1970-01-01T00:00:00+00:00 Thu, 01 Jan 1970 00:00:00 +0000",
+        ),
+        (
+            "{{ a | date_to_string }} {{ a | date_to_long_string: 'ordinal', 'US' }}",
+            {"a": "2024-05-22"},
+            "22 May 2024 May 22nd, 2024",
+        ),
         ("{{ a | date: '%Y' }}", {"a": "Wed, 01 May 2024 10:00:00 GMT"}, "2024"),
         ("{{ a | date: '%Y' }}", {"a": "soon"}, "soon"),
         ("{{ a | date: '%Y' }}", {"a": 1e300}, "1e+300"),
         ("{{ a | date: '%Y' }}{{ nope | date: '%Y' }}", {"a": {"x": 1}}, '{"x":1}'),
         ("{{ a | date: '%Y', 'Nowhere/Else' }}", {"a": 0}, "0"),
     ],
-)  # fmt: skip
+)
 def test_dates_are_shown_in_utc_unless_a_zone_is_named(template: str, event: dict[str, Any], text: str) -> None:
     """Dates read and write as on Segment's servers; what is no date stays as it is."""
     assert rendered(template, event) == text
@@ -124,7 +180,7 @@ echo a
 @pytest.mark.parametrize("tag", ["case a", "for x in a", "include 'x'", "layout 'x'", "render 'x'", "tablerow x in a"])
 def test_disabled_tags_are_refused_when_the_mapping_is_loaded(tag: str) -> None:
     """The tags that Segment turns off are turned off."""
-    with pytest.raises(MappingError, match=f"the tag '{tag.split()[0]}' is turned off"):
+    with pytest.raises(MappingError, match=f"the tag '{tag.partition(' ')[0]}' is turned off"):
         compile_mapping({"v": {"@liquid": f"{{% {tag} %}}"}})
 
 
@@ -185,7 +241,7 @@ def test_the_time_of_a_rendering_is_limited(monkeypatch: pytest.MonkeyPatch) -> 
     ticks = iter(range(100))
     monkeypatch.setattr("mappings.liquid.monotonic", lambda: float(next(ticks)))
 
-    with pytest.raises(MappingError, match="longer than 0.5 seconds"):
+    with pytest.raises(MappingError, match=r"longer than 0\.5 seconds"):
         rendered("{{ a | upcase }}")
 
 
