@@ -22,9 +22,9 @@ from worker.delivery import (
     State,
     Store,
     StoreUnavailable,
-    Waiting,
 )
 from worker.destinations import Destination, Destinations
+from worker.doubts import resolve_doubt
 from worker.events import Event, Malformed, kind_of, parse
 from worker.pipeline import Over, Resolved, resolve_events, resolve_payload
 from worker.sending import Sender, Sent
@@ -135,6 +135,8 @@ class Forwarder:
 
     def _run_new(self, batch: Batch, destinations: Destinations, resolved: Resolved) -> None:
         mine = self.sender.record(resolved.over, batch) if resolved.over else set()
+        for one in resolved.deliveries:
+            one.received_ms, one.arrival = batch.received_ms, batch.id
         sent = self._deliver(batch, destinations, resolved.deliveries)
         if self._hand_back(batch, sent):
             return
@@ -208,9 +210,9 @@ class Forwarder:
             if policy == "resend":
                 resend.setdefault((delivery.destination, delivery.action), []).append(delivery)
             elif policy == "drop":
-                resolve_doubt(self.sender, [delivery], State.DEAD, "in doubt, dropped")
+                resolve_doubt(self.sender.ledger, [delivery], State.DEAD, "in doubt, dropped")
         for members in resend.values():
-            resolve_doubt(self.sender, members, State.SCHEDULED, "in doubt, sent again by policy")
+            resolve_doubt(self.sender.ledger, members, State.SCHEDULED, "in doubt, sent again by policy")
         self.batches.finish(batch, EventCounts())
 
     def _hand_back(self, batch: Batch, sent: Sent) -> bool:
@@ -238,39 +240,6 @@ class _LeaseKeeper:
             return True
         self._next = time.monotonic() + self._batches.lease_ms / 3000
         return self._batches.extend(self._batch)
-
-
-def resolve_doubt(sender: Sender, deliveries: Sequence[Delivery], state: State, reason: str, *, due_ms: int = 0) -> int:
-    """Decide about deliveries in doubt: send again (scheduled), drop (dead) or accept.
-
-    Args:
-        sender: The way out.
-        deliveries: As they were kept; all of one destination and action.
-        state: What they become.
-        reason: Who decided, and why.
-        due_ms: When those that are scheduled are due; now unless given.
-
-    Returns:
-        How many were still in doubt and are now decided.
-    """
-    ledger = sender.ledger
-    decided = 0
-    by_token: dict[str, list[Delivery]] = {}
-    for one, record in zip(deliveries, ledger.records([d.key for d in deliveries]), strict=True):
-        if record is not None and record.state is State.IN_DOUBT:
-            by_token.setdefault(record.ref, []).append(one)
-    for token, members in by_token.items():
-        waiting = Waiting(due_ms=due_ms or sender.store.now_ms(), body=kept.dump(members), items=len(members))
-        refused = ledger.settle(
-            members,
-            [Outcome(state, reason, one.keep() if state is State.DEAD else b"") for one in members],
-            expect=Expectation("i", token),
-            about=f"{members[0].destination}|{members[0].action}",
-            waiting=[waiting] if state is State.SCHEDULED else (),
-            journal={"decided": reason},
-        )
-        decided += len(members) - len(refused)
-    return decided
 
 
 def parse_payloads(body: bytes, count: int) -> list[dict[str, Any] | Malformed]:

@@ -16,6 +16,8 @@ from .journal import Journal, Line, Note
 from .keys import Keys, delivery_key, recipient_hash
 from .lanes import Ending, Grant, LaneLimits, Lanes, LaneStatus, Verdict
 from .ledger import Claim, Expectation, Ledger, Outcome, Retention, Slip, Waiting
+from .measures import LATENCY_BOUNDS, Latency, Measured, Measures, read_measures
+from .paging import pages
 from .records import Record
 from .schedule import Entry, Schedule
 from .states import State
@@ -24,6 +26,7 @@ from .store import FORMAT, Patience, Store, connect
 __all__ = [
     "FORMAT",
     "Attention",
+    "LATENCY_BOUNDS",
     "Batch",
     "Batches",
     "Claim",
@@ -40,8 +43,11 @@ __all__ = [
     "LaneLimits",
     "LaneStatus",
     "Lanes",
+    "Latency",
     "Ledger",
     "Line",
+    "Measured",
+    "Measures",
     "Look",
     "NotAllowed",
     "NotFound",
@@ -65,7 +71,9 @@ __all__ = [
     "delivery_key",
     "fold",
     "new_id",
+    "pages",
     "read_counts",
+    "read_measures",
     "recipient_hash",
     "reconcile",
     "sweep",

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from .ledger import Slip
+from .paging import pages
 from .states import KEPT, LETTERS, State
 from .store import Store
 
@@ -45,21 +46,7 @@ class Attention:
         the same deliveries come back into the state meanwhile.
         """
         low, high = _span(since_ms, until_ms)
-        name, client = self._name(state), self.store.client
-        at, seen = low, set[bytes]()
-        while True:
-            wanted = size + len(seen)
-            found = self.store.ask(
-                lambda at=at, wanted=wanted: client.zrangebyscore(name, at, high, 0, wanted, withscores=True)  # type: ignore[misc]
-            )
-            fresh = [(member, int(score)) for member, score in found if member not in seen]
-            if not fresh:
-                return
-            last = fresh[-1][1]
-            if str(last) != at:
-                at, seen = str(last), set()
-            seen |= {member for member, score in fresh if score == last}
-            yield [(member.decode(), score) for member, score in fresh]
+        return pages(self.store, self._name(state), low=low, high=high, size=size)
 
     def discard(self, slips: Sequence[Slip], *, about: str, reason: str, journal: Mapping[str, Any]) -> int:
         """Forget what is kept of dead and rejected deliveries; their records and all counts stay.

@@ -5,6 +5,7 @@
 | ``meta``               | hash   | format version, run id of the server last seen, whether sending is held,   |
 |                        |        | how often the journal was swapped for a rewritten copy                     |
 | ``counters``           | hash   | events and deliveries by state, cumulative; see ``counters.py``             |
+| ``measures``           | hash   | processor time, latencies and refusals, for people; see ``measures.py``     |
 | ``folding``            | hash   | ``<hour>:<letter>`` → records whose life ends in that hour                  |
 | ``batch:<id>``         | hash   | a batch's bytes and who works on it                                        |
 | ``schedule``           | zset   | batch id → when it is due (ms): the one record of all unfinished work      |
@@ -56,6 +57,7 @@ class Keys:
         self.prefix = prefix
         self.meta = f"{prefix}meta"
         self.counters = f"{prefix}counters"
+        self.measures = f"{prefix}measures"
         self.folding = f"{prefix}folding"
         self.schedule = f"{prefix}schedule"
         self.claims = f"{prefix}claims"

@@ -8,8 +8,9 @@ A delivery is one (event, mapping) pair. It is in exactly one of these states fr
       │         ├────► scheduled
       │         ├────► in_doubt ──► scheduled | accepted | delivered | undelivered | dead
       │         └────► rejected | dead
-      └─► scheduled | rejected | expired | suppressed
+      └─► scheduled | rejected | expired | suppressed | dead (an operator dropped it before it was sent)
 
+Of a person who is to be forgotten nothing is kept: what waits becomes ``suppressed``, what is in doubt ``dead``.
 All transitions are written here; the Lua scripts check them against the record they find.
 """
 
@@ -65,7 +66,7 @@ KEPT = frozenset({State.IN_DOUBT, State.DEAD, State.REJECTED})
 
 #: What each state may become. ``None`` stands for "no record yet".
 TRANSITIONS: dict[State | None, frozenset[State]] = {
-    None: frozenset({State.SENDING, State.SCHEDULED, State.REJECTED, State.EXPIRED, State.SUPPRESSED}),
+    None: frozenset({State.SENDING, State.SCHEDULED, State.REJECTED, State.EXPIRED, State.SUPPRESSED, State.DEAD}),
     State.SENDING: frozenset(
         {State.ACCEPTED, State.SCHEDULED, State.REJECTED, State.DEAD, State.IN_DOUBT, State.EXPIRED}
     ),

@@ -64,7 +64,7 @@ def test_the_last_word_counts(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("delivered", [True, False])
-def test_a_report_settles_a_doubt(bench: Bench, delivered: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_report_settles_a_doubt(bench: Bench, delivered: bool) -> None:
     """It proves that MSG91 took the message: nobody has to decide any more, and nothing is kept."""
     token = bench.doubt(slips(2))
     assert report(bench, 0, token=token, delivered=delivered) == "settled"

@@ -19,5 +19,6 @@ local count = tonumber(ARGV[4])
 if count > 0 then
   redis.call('HINCRBY', KEYS[3], 'events:received', count)
   redis.call('HINCRBY', KEYS[3], 'events:queued', count)
+  redis.call('HINCRBY', KEYS[3], 'door:received|' .. (redis.call('HGET', KEYS[1], 'door') or ''), count)
 end
 return 1

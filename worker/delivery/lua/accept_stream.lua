@@ -48,9 +48,11 @@ end
 if #taken > 0 then
   redis.call('XDEL', KEYS[1], unpack(taken))
   redis.call('HINCRBY', KEYS[4], 'events:received', #taken)
+  redis.call('HINCRBY', KEYS[4], 'door:received|' .. ARGV[5], #taken)
 end
 if malformed > 0 then
   redis.call('HINCRBY', KEYS[4], 'events:malformed', malformed)
+  redis.call('HINCRBY', KEYS[4], 'door:malformed|' .. ARGV[5], malformed)
 end
 if count > 0 then
   local body = ARGV[9]

@@ -15,6 +15,10 @@
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[2] then
   return 0
 end
+if ARGV[5] ~= '0' then
+  local door = redis.call('HGET', KEYS[1], 'door')
+  redis.call('HINCRBY', KEYS[3], 'door:malformed|' .. (door or ''), ARGV[5])
+end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 local names = {'parsed', 'malformed', 'filtered', 'duplicate', 'parent'}
