@@ -41,8 +41,8 @@ format: install ## Write the code the way `make check` wants it
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: install ## Measure the speed end to end
-	@$(BIN)/python -m benchmarks.end_to_end $(ARGS)
+bench: install ## Measure the speed end to end, beside a naive worker and a bare loop
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Remove everything that was made here
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* htmlcov
