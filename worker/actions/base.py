@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
@@ -21,6 +21,8 @@ Family = Literal["sms", "segmento"]
 DEFAULT_EVENTS_PATH: Final = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/events"
 DEFAULT_CONTACTS_PATH: Final = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/contacts"
 
+_NONE: Final[frozenset[str]] = frozenset()
+_INSIDE: Final = re.compile(r"[.\[]")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
@@ -117,16 +119,30 @@ class Action(ABC):
     def _clean(self) -> Callable[[dict[str, Any]], tuple[dict[str, Any], list[FieldError]]]:
         return compile_fields(self.fields)
 
-    def cleaned(self, resolved: dict[str, Any]) -> dict[str, Any]:
+    def cleaned(self, resolved: dict[str, Any]) -> tuple[dict[str, Any], "Problems"]:
         """Clean up, coerce and check what a mapping resolved, by `fields`.
 
+        Returns:
+            The fields, every required one among them, and the problems so far: a field that is missing or has a value
+            it cannot have. The action's own checks add theirs, so that one look shows them all.
+
         Raises:
-            FieldErrors: a field is missing or has a value it cannot have.
+            FieldErrors: it is no object of fields at all.
         """
-        payload, errors = self._clean(resolved)
-        if errors:
+        fields, errors = self._clean(resolved)
+        problems = Problems(self.fields)
+        if not errors:
+            return fields, problems
+        if not errors[0].field:
             raise FieldErrors(errors)
-        return payload
+        problems.errors = errors
+        problems.at_fault = frozenset([_field_of(error) for error in errors])
+        return {**self._stand_ins, **fields}, problems
+
+    @cached_property
+    def _stand_ins(self) -> dict[str, str]:
+        """Values for required fields at fault (all are text); what a check says of them is not heard."""
+        return {name: "" for name, field in self.fields.items() if field.get("required")}
 
     @abstractmethod
     def prepare(self, resolved: dict[str, Any], context: ActionContext) -> Prepared:
@@ -157,19 +173,34 @@ class Action(ABC):
 
 
 class Problems:
-    """Collects the errors of several fields, so that one look shows them all."""
+    """Collects the errors of several fields, so that one look shows them all.
 
-    __slots__ = ("errors",)
+    Args:
+        names: the fields, in the order in which their errors are to be shown.
 
-    def __init__(self) -> None:
+    Attributes:
+        errors: what was collected.
+        at_fault: the fields whose definitions they break already; what further checks say of them is not heard, and
+            checks that depend on them prove nothing.
+    """
+
+    __slots__ = ("_names", "at_fault", "errors")
+
+    def __init__(self, names: Iterable[str]) -> None:
         self.errors: list[FieldError] = []
+        self.at_fault = _NONE
+        self._names = names
 
     def add(self, field: str, message: str) -> None:
-        """Note that a field is at fault."""
-        self.errors.append(FieldError(field, message))
+        """Note that a field is at fault, unless that is known."""
+        error = FieldError(field, message)
+        if _field_of(error) not in self.at_fault:
+            self.errors.append(error)
 
     def phone(self, field: str, value: object, context: ActionContext) -> str:
         """Read a phone number; empty when it is none."""
+        if field in self.at_fault:
+            return ""
         try:
             return context.numbers.read(value)
         except InvalidNumber as error:
@@ -183,7 +214,13 @@ class Problems:
             FieldErrors: anything was.
         """
         if self.errors:
-            raise FieldErrors(self.errors)
+            order = list(self._names)
+            raise FieldErrors(sorted(self.errors, key=lambda error: order.index(_field_of(error))))
+
+
+def _field_of(error: FieldError) -> str:
+    """The action's field that an error is about: ``variables`` of ``variables.name``."""
+    return _INSIDE.split(error.field, 1)[0]
 
 
 def checked_token(token: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from worker.actions.base import Action, ActionContext, Family, Prepared, Problems
+from worker.actions.base import Action, ActionContext, Family, Prepared
 from worker.actions.segmento import NO_JSON, NO_PHONEBOOK, is_json, lacks_phonebook, path_of, wall_clock
 from worker.msg91.client import Request
 from worker.msg91.numbers import mask
@@ -54,8 +54,7 @@ class RecordUserEvents(Action):
 
     def prepare(self, resolved: dict[str, Any], context: ActionContext) -> Prepared:
         """Bring the event to Segmento's names and time format."""
-        fields = self.cleaned(resolved)
-        problems = Problems()
+        fields, problems = self.cleaned(resolved)
         payload: dict[str, Any] = {
             "event_name": fields["eventName"],
             "visitor_id": fields["visitorId"],

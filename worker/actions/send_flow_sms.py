@@ -64,8 +64,7 @@ class SendFlowSms(Action):
 
     def prepare(self, resolved: dict[str, Any], context: ActionContext) -> Prepared:
         """Check number, template and sender; bring the variables to text."""
-        fields = self.cleaned(resolved)
-        problems = Problems()
+        fields, problems = self.cleaned(resolved)
         phone = problems.phone("phone", fields["phone"], context)
         template_id = fields.get("templateId") or context.default_template_id
         if template_id is None:
@@ -91,7 +90,7 @@ class SendFlowSms(Action):
         if "shortUrl" in fields:
             payload["short_url"] = "1" if fields["shortUrl"] else "0"
         if "shortUrlExpiry" in fields:
-            if not fields.get("shortUrl"):
+            if not fields.get("shortUrl") and "shortUrl" not in problems.at_fault:
                 problems.add("shortUrlExpiry", "it only has a meaning together with shortUrl: true")
             payload["short_url_expiry"] = fields["shortUrlExpiry"]
         if fields.get("realTimeResponse"):

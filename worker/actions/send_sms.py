@@ -88,9 +88,8 @@ class SendSms(Action):
 
     def prepare(self, resolved: dict[str, Any], context: ActionContext) -> Prepared:
         """Check number, text and sender, choose the encoding, count the parts."""
-        fields = self.cleaned(resolved)
+        fields, problems = self.cleaned(resolved)
         get = fields.get
-        problems = Problems()
         phone = problems.phone("phone", fields["phone"], context)
         message = fields["message"]
         unicode = get("unicode")
@@ -99,7 +98,7 @@ class SendSms(Action):
             problems.add("message", "expected a text, but it was blank")
         elif not rules.well_formed(message):
             problems.add("message", rules.HALF_CHARACTER)
-        elif size.parts > context.max_parts:
+        elif size.parts > context.max_parts and "unicode" not in problems.at_fault:
             problems.add(
                 "message",
                 f"it takes {size.parts} SMS parts ({size.units} {size.encoding} units), "
@@ -111,7 +110,11 @@ class SendSms(Action):
         sender = get("senderID") or context.default_sender
         if sender is None:
             problems.add("senderID", "missing: the event names no sender and the destination has no default_sender")
-        elif phone and (problem := rules.sender_problem(sender, phone, route, context.max_sender_length)):
+        elif (
+            phone
+            and (problem := rules.sender_problem(sender, phone, route, context.max_sender_length))
+            and "route" not in problems.at_fault
+        ):
             problems.add("senderID", problem)
         payload: dict[str, Any] = {
             "to": phone,

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from worker.actions.base import Action, ActionContext, Family, Prepared, Problems
+from worker.actions.base import Action, ActionContext, Family, Prepared
 from worker.actions.segmento import NO_JSON, NO_PHONEBOOK, is_json, lacks_phonebook, path_of
 from worker.msg91.client import Request
 from worker.msg91.numbers import mask
@@ -41,8 +41,7 @@ class UpsertContact(Action):
 
     def prepare(self, resolved: dict[str, Any], context: ActionContext) -> Prepared:
         """Bring the contact to Segmento's names."""
-        fields = self.cleaned(resolved)
-        problems = Problems()
+        fields, problems = self.cleaned(resolved)
         contact_id = fields["contactId"]
         if not contact_id.strip():
             problems.add("contactId", "expected a text, but it was blank")

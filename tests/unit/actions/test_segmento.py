@@ -106,6 +106,35 @@ def test_event_refusals(fields: dict[str, Any], field: str, says: str) -> None:
     assert says in errors[field]
 
 
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"visitorId": None, "eventName": " "}, ["visitorId", "eventName"]),
+        ({"visitorId": " ", "eventName": " "}, ["visitorId", "eventName"]),
+        ({"eventName": "", "properties": {"n": BIG}}, ["eventName", "properties"]),
+        ({"eventName": " ", "properties": [], "context": {"n": BIG}}, ["eventName", "properties", "context"]),
+        ({"properties": {"n": BIG}, "timestamp": "soon"}, ["properties", "timestamp"]),
+    ],
+)
+def test_all_errors_of_an_event_at_once(fields: dict[str, Any], named: list[str]) -> None:
+    """A field that breaks its definition hides nothing of what is wrong with the others, in the fields' order."""
+    assert list(errors_of(event, **fields)) == named
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"contactId": None, "phone": "12345"}, ["contactId", "phone"]),
+        ({"contactId": " ", "email": "nobody"}, ["contactId", "email"]),
+        ({"email": "nobody", "phone": "12345", "details": {"n": BIG}}, ["email", "phone", "details"]),
+        ({"name": {}, "phone": {}, "details": []}, ["name", "phone", "details"]),
+    ],
+)
+def test_all_errors_of_a_contact_at_once(fields: dict[str, Any], named: list[str]) -> None:
+    """The same holds for contacts."""
+    assert list(errors_of(contact, **fields)) == named
+
+
 def test_event_path_is_a_setting() -> None:
     """The path, which no public source states, can be set; without a placeholder no phonebook is needed."""
     context = replace(CONTEXT, events_path="/api/v5/segmento/events", phonebook_id=None)

@@ -138,6 +138,23 @@ def test_refusals_name_field_and_rule(fields: dict[str, Any], field: str, says: 
     assert says in errors[field]
 
 
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"phone": "12345", "variables": "text"}, ["phone", "variables"]),
+        ({"phone": None, "templateId": DLT_ID}, ["phone", "templateId"]),
+        ({"shortUrl": "maybe", "senderID": "MSG", "phone": "918818888758"}, ["senderID", "shortUrl"]),
+        ({"phone": {}, "variables": {"a": [], "b": {}}}, ["phone", "variables.a", "variables.b"]),
+        ({"phone": {}, "shortUrlExpiry": 60}, ["phone", "shortUrlExpiry"]),
+        ({"shortUrl": "maybe", "shortUrlExpiry": 60}, ["shortUrl"]),
+        ({"phone": None, "senderID": "TOOLONGSENDER"}, ["phone"]),
+    ],
+)
+def test_errors_of_definitions_and_rules_together(fields: dict[str, Any], named: list[str]) -> None:
+    """A field that breaks its definition hides no other one; only what depends on it is not judged."""
+    assert list(refused(**fields)) == named
+
+
 def test_no_template_at_all() -> None:
     """Without a template in event and destination the error says where one may come from."""
     errors = refused(replace(CONTEXT, default_template_id=None))

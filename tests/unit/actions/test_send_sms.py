@@ -208,6 +208,39 @@ def test_all_errors_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"phone": "12345", "message": ""}, ["phone", "message"]),
+        ({"phone": None, "message": " "}, ["phone", "message"]),
+        ({"message": None, "senderID": "MSG"}, ["message", "senderID"]),
+        ({"message": None, "senderID": None}, ["message", "senderID"]),
+        ({"phone": "12345", "flash": "maybe", "campaign": "x" * 33}, ["phone", "flash", "campaign"]),
+        (
+            {"phone": {}, "message": [], "route": "a b", "schtime": "soon", "dltTemplateId": "1"},
+            ["phone", "message", "route", "schtime", "dltTemplateId"],
+        ),
+    ],
+)
+def test_errors_of_definitions_and_rules_together(fields: dict[str, Any], named: list[str]) -> None:
+    """A field that breaks its definition hides nothing of what is wrong with the others, in the fields' order."""
+    assert list(refused(**fields)) == named
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"phone": None, "senderID": "x" * 12}, ["phone"]),
+        ({"route": {}, "senderID": "123456"}, ["route"]),
+        ({"unicode": "maybe", "message": "न" * 700}, ["unicode"]),
+        ({"senderID": {}}, ["senderID"]),
+    ],
+)
+def test_what_depends_on_a_field_at_fault_is_not_judged(fields: dict[str, Any], named: list[str]) -> None:
+    """Whether a sender or a length is allowed depends on other fields; while those are at fault nothing is said."""
+    assert list(refused(**fields)) == named
+
+
+@pytest.mark.parametrize(
     ("sender", "phone", "route"),
     [
         ("MSGIND", "918818888758", "4"),
