@@ -1,12 +1,24 @@
 """The actions: what a destination can do, one file each."""
 
-from worker.actions.base import Action, ActionContext, FieldErrors, Prepared
+from worker.actions.base import Action, ActionContext, Family, FieldError, FieldErrors, Prepared
 from worker.actions.record_user_events import RecordUserEvents
 from worker.actions.send_flow_sms import SendFlowSms
 from worker.actions.send_sms import SendSms
 from worker.actions.upsert_contact import UpsertContact
 
-__all__ = ["ACTIONS", "Action", "ActionContext", "FieldErrors", "Prepared"]
+__all__ = [
+    "ACTIONS",
+    "Action",
+    "ActionContext",
+    "Family",
+    "FieldError",
+    "FieldErrors",
+    "Prepared",
+    "RecordUserEvents",
+    "SendFlowSms",
+    "SendSms",
+    "UpsertContact",
+]
 
 #: Every action by its name, which mappings and tasks use.
 ACTIONS: dict[str, Action] = {

@@ -1,11 +1,15 @@
 """What holds for every action."""
 
+from types import ModuleType
+from typing import Any
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings import compile_fields
+from worker import actions
 from worker.actions import ACTIONS, Action, ActionContext, FieldErrors
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.numbers import PhoneNumbers
@@ -18,6 +22,14 @@ CONTEXT = ActionContext(
     phonebook_id="pb1",
 )
 each = pytest.mark.parametrize("action", ACTIONS.values(), ids=lambda action: action.name)
+
+
+def test_every_public_name_exists() -> None:
+    """`__all__` is exactly what the package defines and re-exports."""
+    found = {name for name, value in vars(actions).items() if name[0] != "_" and not isinstance(value, ModuleType)}
+    assert sorted(actions.__all__) == sorted(found)
+    kinds = {value for value in vars(actions).values() if isinstance(value, type) and issubclass(value, Action)}
+    assert kinds == {Action, *map(type, ACTIONS.values())}
 
 
 def test_names() -> None:
@@ -62,6 +74,15 @@ def test_empty_mapping_names_what_is_missing(action: Action) -> None:
     assert all(name in str(caught.value) for name in missing)
 
 
+@each
+@pytest.mark.parametrize("resolved", [None, [], "text", 5])
+def test_a_mapping_that_gives_no_fields(action: Action, resolved: Any) -> None:
+    """What is no object of fields is refused as a whole, not field by field."""
+    with pytest.raises(FieldErrors) as caught:
+        action.prepare(resolved, CONTEXT)
+    assert [error.field for error in caught.value.errors] == [""]
+
+
 _values = st.recursive(
     st.none()
     | st.booleans()
@@ -95,6 +116,8 @@ def test_whatever_a_mapping_gives_is_prepared_or_refused(action: Action, data: s
         assert orjson.dumps(request.sample)
         assert prepared.recipient
         assert prepared.cost >= 1
+    named = [error.field.split(".")[0].split("[")[0] for error in errors]
+    assert named == sorted(named, key=list(action.fields).index)
     for error in errors:
         assert error.field.split(".")[0].split("[")[0] in action.fields
         assert error.message
