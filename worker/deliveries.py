@@ -32,6 +32,8 @@ class Delivery(Slip):
         event: The event it came from, while it is known.
         attempts: Requests that counted so far.
         first_ms: When the first request left, 0 before.
+        received_ms: When its event was accepted, 0 when unknown.
+        arrival: Id of the batch that its event was accepted in.
         history: One entry per request so far, newest last.
     """
 
@@ -46,6 +48,8 @@ class Delivery(Slip):
     event: Event | None = None
     attempts: int = 0
     first_ms: int = 0
+    received_ms: int = 0
+    arrival: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def as_kept(self) -> dict[str, Any]:

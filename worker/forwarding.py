@@ -26,6 +26,7 @@ from worker.delivery import (
 from worker.destinations import Destination, Destinations
 from worker.doubts import resolve_doubt
 from worker.events import Event, Malformed, kind_of, parse
+from worker.logs import following
 from worker.pipeline import Over, Resolved, resolve_events, resolve_payload
 from worker.sending import Sender, Sent
 
@@ -63,6 +64,7 @@ class Forwarder:
         batch = self.batches.begin(batch_id)
         if batch is None:
             return False
+        before = following.set(batch.id)
         try:
             self._run(batch)
         except StoreUnavailable:
@@ -72,6 +74,8 @@ class Forwarder:
             wait = min(3600.0, 10.0 * 2 ** min(batch.runs, 10))
             self.batches.postpone(batch, self.store.now_ms() + round(wait * 1000))
             log.exception("batch %s failed, run %d; it runs again in %.0f s", batch.id, batch.runs, wait)
+        finally:
+            following.reset(before)
         return True
 
     def _run(self, batch: Batch) -> None:
@@ -157,6 +161,7 @@ class Forwarder:
 
     def _run_waiting(self, batch: Batch, destinations: Destinations) -> None:
         waiting = kept.load(batch.body)
+        following.set(waiting[0].arrival or batch.id)
         sent = self._deliver(batch, destinations, waiting)
         if not self._hand_back(batch, sent):
             self.batches.finish(batch, EventCounts())

@@ -78,7 +78,7 @@ class Process:
             self.destinations,
             publish=self.queueing.publish,
             queue_length=self.queueing.length,
-            refresh=self.destinations.refresh,
+            refresh=self._refresh,
             interval=settings.promote_interval,
             limit=settings.promote_limit,
             queue_limit=settings.promote_queue_limit,
@@ -97,6 +97,10 @@ class Process:
             claim_after=settings.stream_claim_after,
             queue_limit=settings.stream_queue_limit,
         )
+
+    def _refresh(self) -> None:
+        self.destinations.refresh()
+        self.runtime.measures.flush()
 
     def start(self) -> None:
         """Start what runs on the side."""

@@ -12,6 +12,7 @@ from worker.delivery import (
     Journal,
     Lanes,
     Ledger,
+    Measures,
     Patience,
     Retention,
     Schedule,
@@ -119,6 +120,7 @@ class Runtime:
     sender: Sender
     forwarder: Forwarder
     clients: Clients
+    measures: Measures
     stopping: threading.Event
 
 
@@ -142,6 +144,7 @@ def build_runtime(
     stopping = threading.Event()
     core = open_core(settings, store_url, patience=patience, stopping=threading.Event())
     clients = Clients(settings)
+    measures = Measures(core.store, "worker")
     sender = Sender(
         core.store,
         core.ledger,
@@ -149,7 +152,8 @@ def build_runtime(
         clients.of,
         timing=Timing(deadline=settings.request_deadline, lease=settings.claim_lease),
         wake=wake,
+        measures=measures,
         stopping=stopping,
     )
     forwarder = Forwarder(core.store, core.batches, sender, destinations)
-    return Runtime(core, sender, forwarder, clients, stopping)
+    return Runtime(core, sender, forwarder, clients, measures, stopping)

@@ -19,6 +19,7 @@ from worker.delivery import (
     Grant,
     Lanes,
     Ledger,
+    Measures,
     Outcome,
     Record,
     State,
@@ -87,6 +88,7 @@ class Sender:
         client_of: The MSG91 client for a family of a destination's endpoints.
         timing: How long things may take.
         wake: Tells Celery of a batch that can go now.
+        measures: Where latencies are added up.
         stopping: Set when the worker shuts down; what has not left by then is handed back.
     """
 
@@ -99,6 +101,7 @@ class Sender:
         *,
         timing: Timing | None = None,
         wake: Wake | None = None,
+        measures: Measures | None = None,
         stopping: threading.Event | None = None,
     ) -> None:
         self.store = store
@@ -106,6 +109,7 @@ class Sender:
         self.lanes = lanes
         self._client_of = client_of
         self.timing = timing or Timing()
+        self.measures = measures
         self._wake = wake or (lambda _batch_id, _queue: None)
         self.stopping = stopping or threading.Event()
 
@@ -298,8 +302,15 @@ class Sender:
                 "elapsed_ms": round(answer.elapsed * 1000),
             },
         )
+        log.debug(
+            "request %s: %d deliveries, %s in %.0f ms", token, len(deliveries), answer.klass, answer.elapsed * 1000
+        )
         if refused:
             log.warning("%d deliveries of request %s were settled by somebody else", len(refused), token)
+        if self.measures is not None and deliveries[0].received_ms:
+            taken = sum([one.state is State.ACCEPTED for one in decisions])
+            if taken:
+                self.measures.taken(about, taken, now_ms - deliveries[0].received_ms)
         for ready in waiting:
             if ready.kind is BatchKind.DELIVERIES and ready.due_ms <= now_ms:
                 self._wake(ready.id, ready.queue)

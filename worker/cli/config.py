@@ -130,6 +130,10 @@ def _details(destination: Destination) -> dict[str, Any]:
     keys: dict[str, Any] = destination.configuration.model_dump(mode="json")
     keys["authkey"] = _masked(destination.authkey.get_secret_value())
     keys["write_keys"] = [_masked(key.get_secret_value()) for key in destination.write_keys]
+    keys["webhooks"] = {
+        name: _masked(secret.get_secret_value()) if secret else None
+        for name, secret in destination.configuration.webhooks
+    }
     keys["allow_list"] = [mask(number) for number in sorted(destination.allow_list)]
     keys["base_url"] = destination.base_url
     keys["mappings"] = [

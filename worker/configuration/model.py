@@ -29,6 +29,7 @@ __all__ = [
     "LaneModel",
     "LanesModel",
     "SegmentoModel",
+    "WebhooksModel",
 ]
 
 #: Families of endpoints; each destination has one lane for each.
@@ -187,6 +188,17 @@ class SegmentoModel(_Model):
     )
 
 
+class WebhooksModel(_Model):
+    """How the webhooks of other systems prove who they are; without any of it, none is accepted."""
+
+    segment_secret: Key | None = Field(
+        default=None, description="The shared secret of Segment's webhook destination: its requests are signed with it."
+    )
+    token: Key | None = Field(
+        default=None, description="What any webhook may send instead, as `Authorization: Bearer …`."
+    )
+
+
 class DestinationModel(_Model):
     """One MSG91 account, and what is sent through it."""
 
@@ -201,6 +213,7 @@ class DestinationModel(_Model):
     write_keys: Annotated[list[Key], BeforeValidator(_one_or_many)] = Field(
         default=[], description="Keys by which senders reach it over HTTP."
     )
+    webhooks: WebhooksModel = Field(default=WebhooksModel(), description="How webhooks prove who they are.")
     default_country: Annotated[str, BeforeValidator(_country), AsText()] = Field(
         default="IN", description="The country of numbers without country code: `IN`, or `91`."
     )

@@ -25,8 +25,8 @@ from .store import FORMAT, Patience, Store, connect
 
 __all__ = [
     "FORMAT",
-    "Attention",
     "LATENCY_BOUNDS",
+    "Attention",
     "Batch",
     "Batches",
     "Claim",
@@ -46,9 +46,9 @@ __all__ = [
     "Latency",
     "Ledger",
     "Line",
+    "Look",
     "Measured",
     "Measures",
-    "Look",
     "NotAllowed",
     "NotFound",
     "Note",

@@ -11,7 +11,15 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from worker.intake.door import Door
-from worker.intake.endpoints import TrackingEndpoint
+from worker.intake.endpoints import (
+    DeliveriesEndpoint,
+    HealthEndpoint,
+    MetricsEndpoint,
+    NowhereEndpoint,
+    ReadyEndpoint,
+    TrackingEndpoint,
+    WebhookEndpoint,
+)
 
 
 def create_app(door: Door) -> Starlette:
@@ -44,5 +52,11 @@ def create_app(door: Door) -> Starlette:
         Route("/v1/{call}", tracking),
         Route("/api/s/{call}", tracking),
         Route("/api/s/s2s/{call}", tracking),
+        Route("/v1/webhooks/{source}/{destination}", WebhookEndpoint(door, "webhook")),
+        Route("/v1/deliveries/{message_id:path}", DeliveriesEndpoint(door, "deliveries")),
+        Route("/healthz", HealthEndpoint(door, "health")),
+        Route("/readyz", ReadyEndpoint(door, "health")),
+        Route("/metrics", MetricsEndpoint(door, "metrics")),
+        Route("/{path:path}", NowhereEndpoint(door, "nowhere")),
     ]
     return Starlette(routes=routes, middleware=middleware, lifespan=lifespan)

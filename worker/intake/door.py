@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect
 
-from worker.delivery import new_id
+from worker.delivery import Measures, StoreUnavailable, new_id
 from worker.destinations import Destination
 from worker.intake.batching import Gathering
 from worker.intake.bodies import Bodies
@@ -61,7 +62,7 @@ class Door:
         self.pressure = Pressure(core.store, queueing.length, limit=settings.intake_queue_limit)
         origins = [one.strip() for one in (settings.intake_allowed_origins or "").split(",") if one.strip()]
         self.origins = frozenset(origins)
-        self.refusals: Counter[tuple[str, str]] = Counter()
+        self.measures = Measures(core.store, "intake")
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="intake")
         #: Slow questions never wait behind each other's writes.
         self.readers = ThreadPoolExecutor(4, thread_name_prefix="look")
@@ -78,6 +79,7 @@ class Door:
         if self._watch is not None:
             self._watch.cancel()
         await self.gathering.close()
+        await self.look()
         self._writers.shutdown()
         self.readers.shutdown(cancel_futures=True)
 
@@ -88,6 +90,8 @@ class Door:
     def _look(self) -> None:
         self.pressure.look()
         self.destinations.refresh()
+        with contextlib.suppress(StoreUnavailable):
+            self.measures.flush()
 
     async def _keep_looking(self) -> None:
         while True:
@@ -104,19 +108,31 @@ class Door:
         destinations: tuple[Destination, ...],
         *,
         door: str,
-    ) -> bytes:
-        """Hand events over and give the body of the answer.
+    ) -> Reply:
+        """Hand events over and give the answer.
 
         Raises:
             Refused: they are not accepted.
         """
+        self.pressure.check()
         names = ",".join([one.name for one in destinations])
         batch_id = await self.gathering.hand_over(taken.lines, door=door, destination=names)
         if log.isEnabledFor(logging.DEBUG):
-            log.debug("request %s: %d events for %s in batch %s", arrival.id, len(taken.lines), names, batch_id)
+            found = {"arrival": batch_id}
+            log.debug("request %s: %d events for %s", arrival.id, len(taken.lines), names, extra=found)
         if taken.malformed:
-            log.info("request %s: %d events are malformed, in batch %s", arrival.id, len(taken.malformed), batch_id)
-        return taken.answer()
+            found = {"arrival": batch_id}
+            log.info("request %s: %d events are malformed", arrival.id, len(taken.malformed), extra=found)
+        return Reply(taken.answer())
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that is no refusal."""
+
+    body: bytes
+    status: int = 200
+    content_type: bytes = b"application/json"
 
 
 class Endpoint:
@@ -133,8 +149,8 @@ class Endpoint:
         self.door = door
         self.name = name
 
-    async def handle(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, arrival: Arrival) -> bytes:
-        """Do what is asked and give the JSON of the answer.
+    async def handle(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, arrival: Arrival) -> Reply:
+        """Do what is asked.
 
         Raises:
             Refused: with the status and the reason.
@@ -154,13 +170,13 @@ class Endpoint:
             origin = headers.get(b"origin")
             if origin is not None:
                 self._check_origin(origin)
-            body = await self.handle(scope, headers, receive, arrival)
+            reply = await self.handle(scope, headers, receive, arrival)
         except Refused as refused:
             await self._refuse(send, refused, arrival)
         except ClientDisconnect:
             log.debug("request %s: the client went away", arrival.id)
         else:
-            await answer(send, 200, body, arrival.id)
+            await answer(send, reply.status, reply.body, arrival.id, content_type=reply.content_type)
 
     def _check_origin(self, origin: bytes) -> None:
         allowed = self.door.origins
@@ -168,7 +184,7 @@ class Endpoint:
             raise Refused(403, "origin_not_allowed", "pages of this origin may not send; see intake_allowed_origins")
 
     async def _refuse(self, send: Send, refused: Refused, arrival: Arrival) -> None:
-        self.door.refusals[self.name, refused.code] += 1
+        self.door.measures.refused(self.name, refused.code)
         log.info("request %s: refused with %d %s: %s", arrival.id, refused.status, refused.code, refused.message)
         body = orjson.dumps(
             {"success": False, "code": refused.code, "message": refused.message, "requestId": arrival.id}

@@ -89,11 +89,11 @@ class Taken:
         )
 
 
-def take_one(kind: str, document: Any, arrival: Arrival, limits: Limits) -> Taken:
+def take_one(kind: str | None, document: Any, arrival: Arrival, limits: Limits) -> Taken:
     """One event, as the calls ``identify`` to ``alias`` take it.
 
     Args:
-        kind: Its type, when it names none itself.
+        kind: Its type, when it names none itself; None when it has to.
         document: The JSON of the request.
         arrival: The request.
         limits: The bounds.
@@ -103,7 +103,7 @@ def take_one(kind: str, document: Any, arrival: Arrival, limits: Limits) -> Take
     """
     if not isinstance(document, dict):
         raise unreadable("bad_request", "the body must be a JSON object: one event")
-    if document.get("type") is None:
+    if document.get("type") is None and kind is not None:
         document["type"] = kind
     problem = problem_with(document)
     if problem is not None:

@@ -19,6 +19,7 @@ from worker.configuration.model import (
     LaneModel,
     LanesModel,
     SegmentoModel,
+    WebhooksModel,
 )
 from worker.destinations import load_destinations
 from worker.settings import Settings, variable_of
@@ -29,6 +30,7 @@ ENVIRON = {"MSG91_AUTHKEY": "k" * 24, "MSG91_STAGING_AUTHKEY": "k" * 24, "STAGIN
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "A destination": DestinationModel,
+    "Webhooks": WebhooksModel,
     "A lane": LaneModel,
     "An action": ActionModel,
     "Segmento": SegmentoModel,
