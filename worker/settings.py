@@ -173,7 +173,7 @@ class Settings(BaseSettings):
         default=500, description="Entries that are taken at a time."
     )
     stream_linger: Annotated[Seconds, Field(ge=0, le=5)] = Field(
-        default=0.02, description="How long events that come singly may gather after one has gone."
+        default=0.05, description="How long events that come singly may gather after one has gone."
     )
     stream_claim_after: Annotated[Seconds, Field(ge=1, le=600)] = Field(
         default=15.0, description="How long a worker may hold entries before another one takes them over."

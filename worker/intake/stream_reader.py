@@ -48,7 +48,7 @@ class StreamReader:
         publish: Callable[[str, str], object],
         *,
         batch: int = 500,
-        linger: float = 0.02,
+        linger: float = 0.05,
         claim_after: float = 15.0,
         queue_limit: int = 20_000,
     ) -> None:
