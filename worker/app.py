@@ -39,6 +39,10 @@ def redis_transport_options(namespace: str) -> dict[str, Any]:
     }
 
 
+#: Options of the AMQP transport: a link that has gone silent must not hold a call for good.
+AMQP_TRANSPORT_OPTIONS = {"read_timeout": 10, "write_timeout": 10}
+
+
 def configure(celery: Celery, broker_url: str, *, namespace: str = "msg91", soft_shutdown: float = 30.0) -> None:
     """Give an application our settings.
 
@@ -53,7 +57,7 @@ def configure(celery: Celery, broker_url: str, *, namespace: str = "msg91", soft
         broker_url=broker_url.replace("unix://", "redis+socket://", 1)
         if broker_url.startswith("unix://")
         else broker_url,
-        broker_transport_options=redis_transport_options(namespace) if is_redis else {},
+        broker_transport_options=redis_transport_options(namespace) if is_redis else AMQP_TRANSPORT_OPTIONS,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=5,

@@ -25,7 +25,7 @@ class Maintenance:
         schedule: The schedule.
         sender: The way out, for requests that lost workers left.
         destinations: The present configuration.
-        publish: Tells Celery of a batch.
+        publish: Tells Celery of a batch; ``False`` when the broker is away.
         queue_length: How many messages wait at the broker; ``None`` when it cannot be asked.
         refresh: Looks whether the configuration has changed.
         interval: Seconds between two rounds.
@@ -39,7 +39,7 @@ class Maintenance:
         sender: Sender,
         destinations: Callable[[], Destinations],
         *,
-        publish: Callable[[str, str], object],
+        publish: Callable[[str, str], bool],
         queue_length: Callable[[], int | None],
         refresh: Callable[[], object],
         interval: float = 1.0,
@@ -87,8 +87,10 @@ class Maintenance:
         if room <= 0:
             return 0
         due = self._schedule.promote(room)
-        for batch_id, queue in due:
-            self._publish(batch_id, queue)
+        for number, (batch_id, queue) in enumerate(due):
+            if not self._publish(batch_id, queue):
+                # The rest is promoted again when its lease is over; a broker that is away must not hold up recovery.
+                return number
         return len(due)
 
     def _run(self) -> None:

@@ -121,6 +121,7 @@ class Process:
             self.stream.stop()
         self.maintenance.stop()
         self.runtime.core.store.patience.stop.set()
+        self.queueing.close()
         self.runtime.clients.close()
 
 

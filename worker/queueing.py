@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
+import time
 from typing import Any
 
+from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from worker.app import QUEUES
 
@@ -15,16 +19,31 @@ log = logging.getLogger(__name__)
 
 FORWARD_EVENTS = "worker.forward_events"
 
+#: What a broker that is away raises: Kombu's own error where it looks after the call, the library's where it does not.
+AWAY = (OperationalError, RedisError, AMQPError, OSError)
+
+#: Seconds without a try after the broker did not take a message.
+PAUSE = 2.0
+
 
 class Queueing:
-    """The broker, as far as batches are concerned. A lost message harms nothing: the schedule has the batch."""
+    """The broker, as far as batches are concerned. A lost message harms nothing: the schedule has the batch.
+
+    A broker that is away costs one call its time limit; the calls that follow do not try until `PAUSE` is over, so
+    that nobody who has a schedule to look after waits for one message after the other.
+    """
 
     def __init__(self, app: Celery) -> None:
         self._app = app
         self._said_away = False
+        self._not_before = 0.0
+        self._connection: Any = None
+        self._lock = threading.Lock()
 
     def publish(self, batch_id: str, queue: str) -> bool:
         """Send one batch id; ``False`` when the broker does not take it now."""
+        if time.monotonic() < self._not_before:
+            return False
         try:
             self._app.send_task(
                 FORWARD_EVENTS,
@@ -34,7 +53,8 @@ class Queueing:
                 kwargsrepr=batch_id,
                 ignore_result=True,
             )
-        except (OperationalError, ConnectionError, TimeoutError, OSError) as error:
+        except AWAY as error:
+            self._not_before = time.monotonic() + PAUSE
             if not self._said_away:
                 log.warning("the broker is away (%s); batches wait in the schedule", type(error).__name__)
             self._said_away = True
@@ -44,12 +64,26 @@ class Queueing:
 
     def length(self) -> int | None:
         """How many messages wait in our queues, ``None`` when the broker cannot be asked."""
-        try:
-            with self._app.connection_for_write() as connection:
-                connection.ensure_connection(max_retries=1, timeout=3)
-                return sum(_messages(connection, queue) for queue in QUEUES)
-        except (OperationalError, ConnectionError, TimeoutError, OSError):
-            return None
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = self._app.connection_for_write()
+                    self._connection.ensure_connection(max_retries=1, timeout=3)
+                return sum(_messages(self._connection, queue) for queue in QUEUES)
+            except AWAY:
+                self._forget_connection()
+                return None
+
+    def close(self) -> None:
+        """Close the connection that is kept for asking."""
+        with self._lock:
+            self._forget_connection()
+
+    def _forget_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.release()
 
 
 def _messages(connection: Any, queue: str) -> int:
