@@ -133,6 +133,10 @@ def parse(text: str, name: str, actions: FieldSpecs | None = None) -> MappingFil
         MappingError: With every problem of the text.
     """
     source = (parse_json if name.lower().endswith(".json") else parse_yaml)(text, name)
+    try:
+        json.dumps(source.value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise source.broken("The file holds half of a character: a surrogate without its other half.", None) from None
     reader = _Reader(source, actions)
     mappings = reader.file()
     if reader.problems:

@@ -136,7 +136,7 @@ def parse_yaml(text: str, file: str) -> Source:
         mark = error.problem_mark or error.context_mark
         position = (mark.line + 1, mark.column + 1) if mark else None
         raise source.broken(f"This is not YAML: {error.problem or error.context}.", position) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeEncodeError) as error:
         raise source.broken(f"This is not YAML: {str(error).splitlines()[0]}.", None) from None
     return source
 

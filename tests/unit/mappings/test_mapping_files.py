@@ -227,6 +227,15 @@ def test_a_file_that_cannot_be_read_is_a_mapping_error(tmp_path: Path) -> None:
         assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["f.yaml", "f.json"])
+def test_half_a_character_is_refused(name: str) -> None:
+    """What could not be sent as UTF-8 does not come into a mapping."""
+    text = '{"mappings": [{"name": "a", "action": "x", "trigger": "type = a", "mapping": {"v": "\\ud800"}}]}'
+
+    with pytest.raises(MappingError, match=r"half of a character|not YAML"):
+        parse(text, name)
+
+
 def test_a_byte_order_mark_is_fine(tmp_path: Path) -> None:
     """Files written on Windows load."""
     file = tmp_path / "bom.yaml"
