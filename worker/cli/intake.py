@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.output import fail, stderr, warn
+from worker.cli.output import fail, print_json, stderr, warn
 from worker.destinations import load_destinations
+from worker.intake.limits import Limits
+from worker.intake.openapi import description
 from worker.intake.processes import IntakeProcesses
 from worker.intake.sockets import bind, url_of
 from worker.logs import configure_logging
@@ -22,6 +24,7 @@ def intake(
         int | None, typer.Option("--port", "-p", min=0, max=65_535, help="Port to listen on; 0 takes a free one.")
     ] = None,
     processes: Annotated[int | None, typer.Option("--processes", min=1, max=64, help="Processes.")] = None,
+    openapi: Annotated[bool, typer.Option("--openapi", help="Print the OpenAPI description and exit.")] = False,
 ) -> None:
     """Take events over HTTP: Segment's tracking API, and webhooks of Segment, RudderStack and Jitsu.
 
@@ -35,6 +38,9 @@ def intake(
       "properties": {"phone": "+918818888758", "message": "Your order is on its way"}}'
     """
     settings = load_settings()
+    if openapi:
+        print_json(description(Limits.of(settings)))
+        return
     if settings.redis_url is None:
         fail(
             "the HTTP door needs a store, and REDIS_URL is not set",

@@ -103,8 +103,11 @@ def take_one(kind: str | None, document: Any, arrival: Arrival, limits: Limits) 
     """
     if not isinstance(document, dict):
         raise unreadable("bad_request", "the body must be a JSON object: one event")
-    if document.get("type") is None and kind is not None:
-        document["type"] = kind
+    if kind is not None:
+        if document.get("type") is None:
+            document["type"] = kind
+        elif document["type"] != kind:
+            raise unreadable("type_mismatch", f"type: the path takes {kind} events; it may be left out")
     problem = problem_with(document)
     if problem is not None:
         raise unreadable(*problem)
