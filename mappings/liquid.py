@@ -104,9 +104,8 @@ class _Template(BoundTemplate):
     context_class = _Context
 
 
-def _write(expression: Expression, context: RenderContext, buffer: TextIO) -> int:
-    if isinstance(context, _Context):
-        context.check_time()
+def _write(expression: Expression, context: Any, buffer: TextIO) -> int:
+    context.check_time()
     return buffer.write(liquid_text(_plain(expression.evaluate(context))))
 
 

@@ -53,6 +53,42 @@ def test_a_name_that_is_nearly_right_gets_a_suggestion(mapping: Any, suggestion:
     assert suggestion in [problem.suggestion for problem in problems(mapping)]
 
 
+@pytest.mark.parametrize(
+    ("mapping", "path"),
+    [
+        ({"a": {"@replace": {"pattern": "", "value": "x"}}}, "/a/@replace/pattern"),
+        ({"a": {"@replace": {"pattern": "x", "value": "x", "replacement2": 5}}}, "/a/@replace/replacement2"),
+        ({"a": {"@arrayPath": []}}, "/a/@arrayPath"),
+        ({"a": {"@arrayPath": [5]}}, "/a/@arrayPath"),
+        ({"a": {"@flatten": {"value": 1, "separator": ""}}}, "/a/@flatten/separator"),
+        ({"a": {"@template": "x {{ }} y"}}, "/a/@template"),
+        ({"a": {"@template": {"@if": {"exists": 1, "then": "{{{ }}}"}}}}, "/a/@template/@if/then"),
+        ({"__segment_internal_directive": {"@transform": "x"}}, "/__segment_internal_directive/@transform"),
+        ({"__segment_internal_directive": {}}, "/__segment_internal_directive"),
+    ],
+)
+def test_options_out_of_bounds_name_their_place(mapping: Any, path: str) -> None:
+    """Lengths, blank placeholders, empty lists and wrapped mappings."""
+    assert [problem.path for problem in problems(mapping)] == [path]
+
+
+def test_a_shape_that_does_nothing_is_a_warning() -> None:
+    """A shape that is no object is ignored, as at Segment, and so is what follows it."""
+    ignored = compile_mapping({"v": {"@arrayPath": ["$.x", "shape"]}})
+    too_many = compile_mapping({"v": {"@arrayPath": ["$.x", {}, 1]}})
+
+    for mapping in (ignored, too_many):
+        assert mapping({"x": [1]}) == {"v": [1]}
+        assert [warning.path for warning in mapping.warnings] == ["/v/@arrayPath"]
+
+
+def test_a_template_that_a_directive_computes_may_be_metadata_too() -> None:
+    """Metadata beside a directive changes nothing."""
+    mapping = compile_mapping({"v": {"@template": {"@literal": "Hi {{a}}", "_metadata": {"x": 1}}, "_metadata": 1}})
+
+    assert mapping({"a": 1}) == {"v": "Hi 1"}
+
+
 def test_an_option_nobody_knows_is_a_warning() -> None:
     """Segment ignores options it does not know, so they are no error; they are not silent either."""
     mapping = compile_mapping({"a": {"@case": {"operator": "upper", "value": "x", "colour": "red"}}})
@@ -224,4 +260,5 @@ def test_compiled_things_can_be_pickled() -> None:
     error = pickle.loads(pickle.dumps(MappingError([Problem("/a", "is wrong.")])))
 
     assert mapping({"a": 1}) == {"v": 1}
+    assert repr(mapping) == "CompiledMapping({'v': {'@path': '$.a'}})"
     assert error.problems == [Problem("/a", "is wrong.")]

@@ -34,6 +34,7 @@ def one(field: dict[str, Any], value: Any) -> Any:
         ("number", "5.5", 5.5),
         ("number", True, 1),
         ("number", "", "dropped"),
+        ("boolean", "", "dropped"),
         ("number", ["7"], 7),
         ("integer", "5", 5),
         ("integer", 5.0, 5),

@@ -132,6 +132,9 @@ def test_filters_give_liquidjs_answers(template: str, event: dict[str, Any], tex
         ("{{ a | date: '%Y' }}", {"a": 1e300}, "1e+300"),
         ("{{ a | date: '%Y' }}{{ nope | date: '%Y' }}", {"a": {"x": 1}}, '{"x":1}'),
         ("{{ a | date: '%Y', 'Nowhere/Else' }}", {"a": 0}, "0"),
+        ("{{ 'now' | date: '%Y' | size }}", {}, "4"),
+        ("{{ a | date: '%Y' | size }}", {"a": "1" * 100}, "100"),
+        ("{{ nope | slice: 0 | size }}", {}, "0"),
     ],
 )
 def test_dates_are_shown_in_utc_unless_a_zone_is_named(template: str, event: dict[str, Any], text: str) -> None:
@@ -254,12 +257,13 @@ def test_hostile_text_takes_no_long_time(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "template", ["{{ 1 | divided_by: 0 }}", "{{ 1 | modulo: 0 }}", "{{ a | times: a }}", "{{ b | url_encode }}"]
+    "template",
+    ["{{ c | json }}", "{{ 1 | divided_by: 0 }}", "{{ 1 | modulo: 0 }}", "{{ a | times: a }}", "{{ b | url_encode }}"],
 )
 def test_what_a_filter_cannot_do_is_an_error_of_that_event(template: str) -> None:
     """Division by zero, numbers out of range and broken text are mapping errors, and show no values."""
     with pytest.raises(MappingError, match="cannot be rendered for this event") as caught:
-        rendered(template, {"a": 1e200, "b": "\ud800"})
+        rendered(template, {"a": 1e200, "b": "\ud800", "c": 10**5000})
     assert caught.value.problems[0].path == "/v/@liquid"
 
 

@@ -88,6 +88,14 @@ def test_mistakes_around_the_mapping_are_marked_too(change: dict[str, Any]) -> N
     assert list(OURS.iter_errors(good)) != []
 
 
+def test_choices_are_offered_as_examples() -> None:
+    """A field with choices completes them, and still takes directives."""
+    fields = {"x": {"kind": {"type": "string", "choices": ["a", {"label": "B", "value": "b"}]}}}
+    schema = mapping_schema(fields)["$defs"]["mapping"]["allOf"][0]["then"]["properties"]["mapping"]
+
+    assert schema["else"]["properties"]["kind"]["examples"] == ["a", "b"]
+
+
 def test_a_mapping_of_one_directive_passes() -> None:
     """Its fields are not known, so none is asked for."""
     for mapping in (

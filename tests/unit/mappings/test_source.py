@@ -58,6 +58,13 @@ def test_yaml_aliases_and_merges_are_followed() -> None:
     assert source.problems == []
 
 
+def test_merging_what_is_no_object_is_a_problem() -> None:
+    """A merge needs objects."""
+    source = parse_yaml("a: {<<: [1], b: 2}\n", "f")
+
+    assert [problem.message for problem in source.problems] == ["should be an object, or a list of objects."]
+
+
 def test_positions_are_those_of_keys_and_items() -> None:
     """YAML and JSON give the same kind of positions, counted from one."""
     yaml_source = parse_yaml("a:\n  - x\n  - b: 1\n    c: {d: 2}\n", "f")

@@ -132,6 +132,10 @@ def test_a_trigger_means_what_it_says(trigger: str, meant: bool) -> None:
         ("properties.x = -", 15, "not a number"),
         ("properties.x = 5.", 16, "cannot stand here"),
         ("type in 'x'", 8, "in needs a list"),
+        ("contains(", 9, "needs a field"),
+        ("and (type = 'x')", 0, "condition should start"),
+        ("(type = 'x' event = 'y')", 12, "need a word between"),
+        ("type = 'x' = 'y'", 11, "does not follow"),
         ("type in ['x'", 12, "never closed"),
         ("type in []", 9, "value is missing"),
         ("'x' in 5", 7, "not a field"),
@@ -213,6 +217,7 @@ def test_a_compiled_trigger_can_be_pickled() -> None:
 
     assert trigger(EVENT)
     assert trigger.text == 'type = "track"'
+    assert repr(trigger) == """CompiledTrigger('type = "track"')"""
 
 
 @pytest.mark.parametrize(
@@ -230,6 +235,8 @@ def test_a_compiled_trigger_can_be_pickled() -> None:
         ("[^a]", "b", True),
         ("a*b*c", "a-b-b-c", True),
         ("a*b*c", "a-c-b", False),
+        ("a*b*c*d", "a-c-b-d", False),
+        ("a*?x*?y", "a-b-y", False),
         ("ab*ba", "aba", False),
         ("*?b", "ab", True),
         ("*?b", "b", False),
