@@ -260,8 +260,7 @@ def _batch(core: Core, batch_id: str) -> _Waiting:
     kind, body = core.store.ask(lambda: client.hmget(keys.batch(batch_id), ["kind", "body"]))
     if kind is None or kind.decode() != Kind.DELIVERIES:
         return _Waiting([], None)
-    due = core.store.ask(lambda: client.zscore(keys.schedule, batch_id))
-    return _Waiting(kept.load(body), None if due is None else int(due))
+    return _Waiting(kept.load(body), _due(core, [batch_id]).get(batch_id))
 
 
 def _scheduled(core: Core) -> Iterator[Row]:
@@ -325,7 +324,9 @@ def _journal(core: Core) -> Iterator[Row]:
 
 
 def _as_they_are(core: Core, lines: list[Line]) -> Iterator[Row]:
-    for line, record in zip(lines, core.ledger.records([line.key for line in lines]), strict=True):
+    records = core.ledger.records([line.key for line in lines])
+    due = _due(core, {one.ref for one in records if one is not None and one.state is State.SCHEDULED})
+    for line, record in zip(lines, records, strict=True):
         yield Row(
             state=record.state if record else line.state,
             key=line.key,
@@ -335,4 +336,14 @@ def _as_they_are(core: Core, lines: list[Line]) -> Iterator[Row]:
             action=line.action,
             since_ms=record.at_ms if record else line.at_ms,
             reason=record.reason if record else line.reason,
+            due_ms=due.get(record.ref) if record else None,
         )
+
+
+def _due(core: Core, batch_ids: Iterable[str]) -> dict[str, int]:
+    """When batches are due, those that are in the schedule."""
+    ids = list(batch_ids)
+    if not ids:
+        return {}
+    scores = core.store.ask(lambda: core.store.client.zmscore(core.store.keys.schedule, ids))
+    return {one: int(score) for one, score in zip(ids, scores, strict=True) if score is not None}

@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from celery import Celery
+from pydantic import SecretStr
 
-from worker.app import configure
 from worker.cli.output import fail
 from worker.destinations import Destinations, load_destinations
 from worker.destinations.load import DEFAULT_FILE
 from worker.embedded import find_running_server, resolve_store
-from worker.queueing import Queueing
 from worker.runtime import Core, open_core
 from worker.settings import Settings, load_settings
 
-__all__ = ["Connection", "DataDir", "configured", "connected", "destinations_of"]
+__all__ = ["Connection", "DataDir", "connected", "destinations_of", "is_configured"]
 
 DataDir = Annotated[
     Path | None,
@@ -48,12 +46,6 @@ class Connection:
     url: str
     core: Core
     is_temporary: bool
-
-    def queueing(self) -> Queueing:
-        """The way to tell Celery of batches; connects at first use."""
-        celery = Celery("msg91-destination", set_as_current=False)
-        configure(celery, self.settings.broker_url(self.url), namespace=self.settings.namespace)
-        return Queueing(celery)
 
 
 @contextmanager
@@ -86,17 +78,19 @@ def connected(data_dir: Path | None, *, settings: Settings | None = None, create
             core.store.client.close()
 
 
-def configured(settings: Settings) -> bool:
+def is_configured(settings: Settings) -> bool:
     """Whether there is any configuration of destinations at all; a broken one counts."""
     return settings.destinations_file is not None or settings.msg91_authkey is not None or Path(DEFAULT_FILE).exists()
 
 
-def destinations_of(settings: Settings) -> Destinations | None:
-    """The configured destinations; ``None`` when there is no configuration at all.
+def destinations_of(settings: Settings) -> Destinations:
+    """The configured destinations; where nothing is configured, the one that an authkey alone would make.
+
+    Commands that make no request to MSG91 need no authkey.
 
     Raises:
-        ConfigurationError: There is one, and it is wrong.
+        ConfigurationError: The configuration is wrong.
     """
-    if not configured(settings):
-        return None
+    if not is_configured(settings):
+        settings = settings.model_copy(update={"msg91_authkey": SecretStr("not-configured")})
     return load_destinations(settings.destinations_file, os.environ, settings=settings)

@@ -132,5 +132,5 @@ def _destinations(settings: Settings) -> Destinations | None:
     try:
         return destinations_of(settings)
     except ConfigurationError as error:
-        warn(f"the configuration cannot be used, so only the journal is searched: {error}")
+        warn(f"the configuration cannot be used, so that only the journal is searched: {error}")
         return None

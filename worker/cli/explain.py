@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -10,14 +9,12 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from pydantic import SecretStr
 from rich.text import Text
 
-from worker.cli.connection import destinations_of
+from worker.cli.connection import destinations_of, is_configured
 from worker.cli.explain_report import as_json, lines_of
 from worker.cli.output import Exit, fail, stderr, stdout
 from worker.cli.send_report import refusal
-from worker.destinations import Destinations, load_destinations
 from worker.explaining import Explanation, Verdict, explain_event
 from worker.intake.files import EventFile, Found, Refused, UnreadableFile
 from worker.settings import load_settings
@@ -45,7 +42,10 @@ def explain(
       echo '{"type": "track", "event": "Hello", "properties": {"phone": "8818888758", "message": "Hi"}}' |
       msg91-destination explain -
     """
-    destinations = _destinations()
+    settings = load_settings()
+    destinations = destinations_of(settings)
+    if not is_configured(settings):
+        stderr.print("no destination is configured here: this is what MSG91_AUTHKEY alone would make")
     chosen = [one for one in destinations if one.name == destination] if destination else list(destinations)
     if not chosen:
         fail(
@@ -83,17 +83,6 @@ def explain(
 
 def _items(events: EventFile) -> Iterator[Found | Refused]:
     return (item for item in events if isinstance(item, Found | Refused))
-
-
-def _destinations() -> Destinations:
-    """The configured destinations; without any configuration, the one that an authkey alone would make."""
-    settings = load_settings()
-    found = destinations_of(settings)
-    if found is not None:
-        return found
-    stderr.print("no destination is configured here: this is what MSG91_AUTHKEY alone would make")
-    without_key = settings.model_copy(update={"msg91_authkey": SecretStr("none")})
-    return load_destinations(None, os.environ, settings=without_key)
 
 
 def _print_json(explained: dict[str, Any], *, first: bool) -> None:

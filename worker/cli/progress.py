@@ -21,7 +21,7 @@ INTERVAL: Final = 0.1
 
 
 class Progress:
-    """Shows one bar per file, then one for the deliveries that are waited for."""
+    """Shows a bar for the present file, then one for the deliveries that are waited for."""
 
     def __init__(self) -> None:
         self._bars = RichProgress(
@@ -48,6 +48,8 @@ class Progress:
 
     def begin(self, file: EventFile) -> None:
         """Begin a file; one whose size nobody knows gets a bar without an end."""
+        if self._task is not None:
+            self._bars.remove_task(self._task)
         self._new(file.name, file.size)
 
     def update(self, file: EventFile, run: Run, *, at_once: bool = False) -> None:

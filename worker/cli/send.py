@@ -9,9 +9,11 @@ from contextlib import ExitStack
 from typing import Annotated, Final
 
 import typer
+from celery import Celery
 from rich.text import Text
 
-from worker.cli.connection import Connection, DataDir, connected, destinations_of
+from worker.app import configure
+from worker.cli.connection import Connection, DataDir, connected, destinations_of, is_configured
 from worker.cli.interrupts import Interrupts
 from worker.cli.output import fail, print_json, stderr, warn
 from worker.cli.progress import Progress
@@ -21,6 +23,7 @@ from worker.destinations import Destination, Destinations
 from worker.intake.files import STANDARD_INPUT, EventFile, Found, Refused, UnreadableFile, check_file
 from worker.intake.follow import Follower
 from worker.intake.run import Announcer, Run
+from worker.queueing import Queueing
 from worker.settings import Settings, load_settings
 
 #: Seconds that a store which goes away during a run is waited for.
@@ -76,7 +79,7 @@ def send(
         patience = connection.core.store.patience
         patience.seconds = PATIENCE
         interrupts = stack.enter_context(Interrupts(patience.stop))
-        announce = Announcer(connection.queueing().publish)
+        announce = Announcer(_queueing(connection).publish)
         run = Run(
             connection.core.batches, announce, batch_size=batch_size, destination=destination, guard=interrupts.held
         )
@@ -100,6 +103,14 @@ def send(
     raise typer.Exit(report.exit_code)
 
 
+def _queueing(connection: Connection) -> Queueing:
+    """The way to tell Celery of batches; connects at first use."""
+    celery = Celery("msg91-destination", set_as_current=False)
+    settings = connection.settings
+    configure(celery, settings.broker_url(connection.url), namespace=settings.namespace)
+    return Queueing(celery)
+
+
 def _check_files(files: Sequence[str]) -> None:
     if files.count(STANDARD_INPUT) > 1:
         fail("standard input (-) can be read only once")
@@ -114,15 +125,17 @@ def _targets(settings: Settings, name: str, *, wait: bool) -> list[Destination]:
     """The destinations the events are for, as far as this command has to know."""
     if not name and not wait:
         return []
-    destinations = destinations_of(settings)
-    if destinations is None:
+    if name and not is_configured(settings):
         if wait:
             fail(
-                "--wait has to know the mappings of the worker, and there is no configuration here",
-                "Set DESTINATIONS_FILE or MSG91_AUTHKEY as for the worker",
+                f"--wait has to know the mappings of {name!r}, and nothing is configured here",
+                "Set DESTINATIONS_FILE as for the worker",
             )
-        warn(f"there is no configuration here that could say whether there is a destination {name!r}")
+        warn(f"nothing is configured here that could say whether there is a destination {name!r}")
         return []
+    destinations = destinations_of(settings)
+    if not is_configured(settings):
+        warn("no destination is configured here: --wait looks for what MSG91_AUTHKEY alone would make")
     return [_named(destinations, name)] if name else list(destinations)
 
 

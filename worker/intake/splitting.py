@@ -174,8 +174,8 @@ class _Splitter:
         if self._start >= 0:
             if self._awaited or self._in_string:
                 yield self._refused("cut_off", "the file ends in the middle of it: the end is missing")
-            else:
-                yield self._ended(self._at)
+                return
+            yield self._ended(self._at)
         if self._in_array:
             self._start_line = self._line_at(self._at)
             yield self._refused("not_closed", "the array is not closed by ]: the end of the file is missing")
