@@ -13,7 +13,6 @@ import orjson
 
 from mappings.compiler import Builder, Compiler, Option, Place, Resolver, constant, is_directive
 from mappings.errors import MappingError, Problem
-from mappings.liquid import build_liquid
 from mappings.paths import parse_path, step
 from mappings.replacing import compile_replace
 from mappings.templates import compile_template
@@ -343,6 +342,12 @@ def _without_nulls(value: Any) -> Any:
     return {key: _without_nulls(member) for key, member in value.items() if member is not None}
 
 
+def _liquid(compiler: Compiler, template: Any, place: Place) -> Resolver:
+    from mappings.liquid import build_liquid  # noqa: PLC0415 -- slow to import, and few mappings use it
+
+    return build_liquid(compiler, template, place)
+
+
 def root_mapping(compiler: Compiler, mapping: Any, place: Place) -> Resolver:
     """Compile a whole mapping, whose fields may be wrapped into one directive under `ROOT_DIRECTIVE`."""
     if not isinstance(mapping, dict) or ROOT_DIRECTIVE not in mapping:
@@ -371,5 +376,5 @@ DIRECTIVES: Final[dict[str, Builder]] = {
     "@merge": _merge,
     "@transform": _transform,
     "@excludeWhenNull": _exclude_when_null,
-    "@liquid": build_liquid,
+    "@liquid": _liquid,
 }
