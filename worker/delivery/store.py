@@ -47,6 +47,11 @@ SCRIPTS = (
     "sweep",
 )
 
+#: Seconds between two looks at the store's clock.
+CLOCK_READ = 30.0
+#: Seconds by which the wall clock may part from the monotonic one before the store's is read again.
+CLOCK_STEP = 0.5
+
 #: Answers of a server that works but cannot write now: full memory, failed disk, replica, still loading.
 _CANNOT_WRITE = ("OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN")
 
@@ -137,8 +142,9 @@ class Store:
         self._scripts: dict[str, Script] = {
             name: client.register_script((folder / f"{name}.lua").read_text(encoding="utf-8")) for name in SCRIPTS
         }
-        self._offset_ms = 0
-        self._offset_until = 0.0
+        self._ahead_ms = 0
+        self._drift = 0.0
+        self._read_again = 0.0
 
     def script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run one script.
@@ -172,15 +178,17 @@ class Store:
     def now_ms(self) -> int:
         """The store's own clock, ms since 1970: leases and due times mean the same on every machine.
 
-        Read from the server at most every 30 s and carried on by the local clock in between.
+        Read from the server at most every 30 s and carried on by the monotonic clock in between, so that whoever sets
+        this machine's clock ends no lease. A machine that slept reads it again: its monotonic clock slept too.
         """
-        local = time.time()
-        if time.monotonic() >= self._offset_until:
+        local, wall = time.monotonic(), time.time()
+        if local >= self._read_again or abs(wall - local - self._drift) > CLOCK_STEP:
             seconds, micros = self.ask(self.client.time)
-            self._offset_ms = round((seconds + micros / 1e6 - time.time()) * 1000)
-            self._offset_until = time.monotonic() + 30.0
-            local = time.time()
-        return round(local * 1000) + self._offset_ms
+            local, wall = time.monotonic(), time.time()
+            self._ahead_ms = round((seconds + micros / 1e6 - local) * 1000)
+            self._drift = wall - local
+            self._read_again = local + CLOCK_READ
+        return round(local * 1000) + self._ahead_ms
 
     def open(self) -> None:
         """Check the format of the data, or mark an empty store as ours.
