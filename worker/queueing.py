@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AMQPError  # type: ignore[import-untyped]
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError

@@ -32,7 +32,7 @@ class Schedule:
         lease_cap: Longest such wait, seconds.
     """
 
-    def __init__(self, store: Store, *, lease: float = 15.0, lease_cap: float = 600.0) -> None:
+    def __init__(self, store: Store, *, lease: float = 15.0, lease_cap: float = 60.0) -> None:
         self.store = store
         self._lease_ms = round(lease * 1000)
         self._lease_cap_ms = round(lease_cap * 1000)
