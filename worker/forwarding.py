@@ -59,8 +59,11 @@ class Forwarder:
         """Run one batch under a token of its own.
 
         Returns:
-            ``False`` when the batch is gone or another run has it: a doubled id ends here.
+            ``False`` when the batch is gone or another run has it (a doubled id ends here), or this worker is stopping.
         """
+        if self.sender.stopping.is_set():
+            self.batches.hand_back(batch_id)
+            return False
         batch = self.batches.begin(batch_id)
         if batch is None:
             return False

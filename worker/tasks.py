@@ -11,14 +11,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Task
+from celery.exceptions import Reject
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from worker import process
 from worker.app import app
+from worker.delivery import StoreUnavailable
+from worker.runtime import Runtime
 from worker.taking import take_events, take_payloads
+
+log = logging.getLogger(__name__)
 
 
 @app.task(name="worker.forward_events", bind=True)
@@ -26,29 +34,31 @@ def forward_events(self: Task, events: Any = None, *, batch_id: str | None = Non
     """Run a batch, by its id or given inline; inline events are claim-checked first."""
     runtime = process.current().runtime
     if batch_id is None:
-        batch_id = take_events(
-            runtime.core.batches,
-            events,
-            task_id=self.request.id,
-            destination=destination,
-            queue=_queue(self),
-        )
-    runtime.forwarder.run(batch_id)
+        with _unaccepted():
+            batch_id = take_events(
+                runtime.core.batches,
+                events,
+                task_id=self.request.id,
+                destination=destination,
+                queue=_queue(self),
+            )
+    _run(runtime, batch_id)
 
 
 def _perform(self: Task, action: str, payloads: Any, destination: str, message_id: str | None) -> None:
     current = process.current()
     runtime = current.runtime
-    batch_id = take_payloads(
-        runtime.core.batches,
-        action,
-        payloads,
-        task_id=self.request.id,
-        destination=destination or current.destinations().names[0],
-        message_id=message_id,
-        queue=_queue(self),
-    )
-    runtime.forwarder.run(batch_id)
+    with _unaccepted():
+        batch_id = take_payloads(
+            runtime.core.batches,
+            action,
+            payloads,
+            task_id=self.request.id,
+            destination=destination or current.destinations().names[0],
+            message_id=message_id,
+            queue=_queue(self),
+        )
+    _run(runtime, batch_id)
 
 
 @app.task(name="worker.send_sms", bind=True)
@@ -73,6 +83,23 @@ def record_user_events(self: Task, payloads: Any, destination: str = "", message
 def upsert_contact(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
     """Create or update Segmento contacts."""
     _perform(self, "upsert_contact", payloads, destination, message_id)
+
+
+def _run(runtime: Runtime, batch_id: str) -> None:
+    """Run a batch; only a worker that is stopping gives up on a store that is away, and the schedule has the batch."""
+    try:
+        runtime.forwarder.run(batch_id)
+    except StoreUnavailable as error:
+        log.warning("batch %s is left to the schedule, the store is away: %s", batch_id, error)
+
+
+@contextmanager
+def _unaccepted() -> Iterator[None]:
+    """Until the claim check is taken, the message is all there is: it goes back to the broker."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise Reject(f"the store is away: {error}", requeue=True) from error
 
 
 def _queue(task: Task) -> str:

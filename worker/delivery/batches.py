@@ -172,6 +172,12 @@ class Batches:
         )
         return bool(answer)
 
+    def hand_back(self, batch_id: str) -> None:
+        """Give a batch that was not begun to another worker: it is due now, unless one is at it already."""
+        keys, client = self.store.keys, self.store.client
+        now = self.store.now_ms()
+        self.store.ask(lambda: client.zadd(keys.schedule, {batch_id: now}, xx=True))
+
     def extend(self, batch: Batch) -> bool:
         """Push the lease on; ``False`` when the batch is no longer this run's."""
         keys = self.store.keys
