@@ -155,6 +155,7 @@ def load_claim(items: bytes) -> tuple[str, list[Delivery]]:
             attempts,
             first_ms,
             history,
+            *_,  # what a newer version adds
         ) in rows
     ]
 

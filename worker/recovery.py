@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import logging
+import random
 from typing import Any
 
 from worker import deliveries as kept
 from worker.actions import ACTIONS
 from worker.deliveries import Delivery
-from worker.delivery import Claim, Expectation, Kind, State
+from worker.delivery import Claim, Expectation, Kind, State, StoreUnavailable
 from worker.destinations import Destinations
 from worker.events import Malformed, parse
-from worker.outcomes import Decision, doubtful
-from worker.sending import Sender, plan
+from worker.msg91.answers import Answer, AnswerClass
+from worker.outcomes import Decision, decide
+from worker.sending import Sender, note_attempt, plan
 
 log = logging.getLogger(__name__)
 
 LEASE_RAN_OUT = "the worker was lost while the request was under way"
+
+#: What an abandoned request counts as: it may have been taken, and no answer will ever say so.
+LOST = Answer(AnswerClass.UNKNOWN, code="lost", message=LEASE_RAN_OUT, sent=True)
+
+#: Seconds after which a claim that could not be settled is looked at again.
+LOOK_AGAIN = 60.0
 
 
 def recover_abandoned(sender: Sender, destinations: Destinations, *, limit: int = 20) -> int:
@@ -30,10 +38,19 @@ def recover_abandoned(sender: Sender, destinations: Destinations, *, limit: int 
     Returns:
         How many requests were settled.
     """
-    claims = sender.ledger.abandoned(limit=limit)
-    for claim in claims:
-        _recover(sender, destinations, claim)
-    return len(claims)
+    settled = 0
+    for claim in sender.ledger.abandoned(limit=limit):
+        try:
+            _recover(sender, destinations, claim)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # It must not keep the others from being settled.
+            sender.ledger.put_off_claim(claim.token, LOOK_AGAIN)
+            log.exception("abandoned request %s cannot be settled; tried again in %.0f s", claim.token, LOOK_AGAIN)
+        else:
+            settled += 1
+    return settled
 
 
 def _recover(sender: Sender, destinations: Destinations, claim: Claim) -> None:
@@ -44,27 +61,30 @@ def _recover(sender: Sender, destinations: Destinations, claim: Claim) -> None:
     _attach_events(sender, batch_id, deliveries)
     action = ACTIONS.get(claim.action)
     destination = destinations.get(claim.destination)
+    repeatable = action is not None and action.repeatable
     now_ms = sender.store.now_ms()
+    left_ms = claim.lease_end_ms - round(sender.timing.lease * 1000)
     resend_ms = claim.lease_end_ms + round(sender.timing.deadline * 1000)
+    jitter = random.random()  # noqa: S311 - jitter, not a secret
     decisions: list[Decision] = []
     for delivery in deliveries:
-        delivery.attempts += 1
-        delivery.first_ms = delivery.first_ms or claim.lease_end_ms
-        delivery.remember(
-            {
-                "at": now_ms,
-                "token": claim.token,
-                "class": "lost",
-                "message": LEASE_RAN_OUT,
-                "maybe_sent": True,
-            }
-        )
-        if action is not None and action.repeatable:
-            decisions.append(Decision(State.SCHEDULED, LEASE_RAN_OUT, resend_ms))
-        elif destination is None:
-            decisions.append(Decision(State.IN_DOUBT, LEASE_RAN_OUT))
+        if destination is not None and action is not None:
+            decision = decide(
+                delivery,
+                LOST,
+                destination.policies[claim.action],
+                repeatable=repeatable,
+                shared=len(deliveries) > 1,
+                now_ms=now_ms,
+                random=jitter,
+                resend_after_ms=resend_ms,
+            )
+        elif repeatable:
+            decision = Decision(State.SCHEDULED, LEASE_RAN_OUT, resend_ms)
         else:
-            decisions.append(doubtful(destination.policies[claim.action], LEASE_RAN_OUT, resend_ms))
+            decision = Decision(State.IN_DOUBT, LEASE_RAN_OUT)
+        decisions.append(decision)
+        note_attempt(delivery, LOST, decision, claim.token, left_ms)
     outcomes, waiting = plan(deliveries, decisions, queue="events")
     refused = sender.ledger.settle(
         deliveries,

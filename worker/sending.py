@@ -30,7 +30,7 @@ from worker.delivery import (
 )
 from worker.delivery import Kind as BatchKind
 from worker.destinations import Destination
-from worker.msg91.answers import Answer
+from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.client import Request
 from worker.outcomes import Decision, decide, ending_of, reason_of
 from worker.pipeline import Over
@@ -202,7 +202,8 @@ class Sender:
         )
         sent.mine |= _parents(deliveries, blocked, batch)
         for record in blocked.values():
-            if record.state is State.SENDING and record.origin == batch.origin:
+            # Until what an earlier run of this batch claimed is settled, the batch holds the only copy of the event.
+            if record.state is State.SENDING and (record.origin == batch.origin or batch.kind is BatchKind.DELIVERIES):
                 sent.busy_until_ms = max(sent.busy_until_ms, record.at_ms + round(self.timing.lease * 1000))
         self._take_back(deliveries, blocked, token, about, batch)
         claimed = [one for at, one in enumerate(deliveries) if at not in blocked] if blocked else deliveries
@@ -248,7 +249,13 @@ class Sender:
         token: str,
         write_by: float,
     ) -> Answer:
-        request = action.build([one.payload for one in deliveries], destination.context, token)
+        try:
+            request = action.build([one.payload for one in deliveries], destination.context, token)
+        except Exception as error:
+            # Nothing has left. One payload may be at fault: as a refusal it is found by splitting, and kept.
+            log.exception("a request of %d deliveries cannot be built", len(deliveries))
+            message = f"the request cannot be built: {type(error).__name__}"
+            return Answer(AnswerClass.REQUEST, code="not_built", message=message, sent=False)
         return self._client_of(destination, action.family).send(
             request, deadline=time.monotonic() + self.timing.deadline, write_by=write_by
         )
@@ -283,10 +290,9 @@ class Sender:
             )
             decisions.append(decision)
             if decision.state is not State.ACCEPTED:
-                delivery.remember(attempt_of(one, token, now_ms))
-                delivery.attempts += decision.counts
-                delivery.first_ms = delivery.first_ms or now_ms
+                note_attempt(delivery, one, decision, token, now_ms)
         outcomes, waiting = plan(deliveries, decisions, queue=batch.queue)
+        ours = {token, *[one.id for one in waiting]}
         refused = self.ledger.settle(
             deliveries,
             outcomes,
@@ -305,8 +311,10 @@ class Sender:
         log.debug(
             "request %s: %d deliveries, %s in %.0f ms", token, len(deliveries), answer.klass, answer.elapsed * 1000
         )
-        if refused:
-            log.warning("%d deliveries of request %s were settled by somebody else", len(refused), token)
+        # What still refers to this request was settled by this very call, whose first reply was lost.
+        others = [record for record in refused.values() if record is None or record.ref not in ours]
+        if others:
+            log.warning("%d deliveries of request %s were settled by somebody else", len(others), token)
         if self.measures is not None and deliveries[0].received_ms:
             taken = sum([one.state is State.ACCEPTED for one in decisions])
             if taken:
@@ -431,6 +439,13 @@ def attempt_of(answer: Answer, token: str, now_ms: int) -> dict[str, object]:
         "answer": answer.body[:500],
         "maybe_sent": answer.sent,
     }
+
+
+def note_attempt(delivery: Delivery, answer: Answer, decision: Decision, token: str, now_ms: int) -> None:
+    """Let a delivery remember an attempt that did not end in success."""
+    delivery.remember(attempt_of(answer, token, now_ms))
+    delivery.attempts += decision.counts
+    delivery.first_ms = delivery.first_ms or now_ms
 
 
 def _parents(

@@ -362,6 +362,11 @@ class Ledger:
         """Forget a claim that holds nothing any more."""
         self.store.ask(lambda: self.store.client.zrem(self.store.keys.claims, token))
 
+    def put_off_claim(self, token: str, seconds: float) -> None:
+        """Look at an abandoned claim again later; it stays what it is."""
+        later = self.store.now_ms() + round(seconds * 1000)
+        self.store.ask(lambda: self.store.client.zadd(self.store.keys.claims, {token: later}, xx=True))
+
     def token_of(self, request_id: str) -> str | None:
         """Our token of MSG91's request id, while the index lives."""
         found = self.store.ask(lambda: self.store.client.get(self.store.keys.request_id(request_id)))
