@@ -1,0 +1,16 @@
+"""Send events from Python code: ``from worker.intake.producer import Producer``.
+
+Needs redis, orjson and celery, and of this project only what a door needs; nothing of the worker is imported.
+"""
+
+from worker.intake.producer.errors import (
+    BufferFull,
+    InvalidEvent,
+    NotAccepted,
+    ProducerClosed,
+    ProducerError,
+    QueueTooLong,
+)
+from worker.intake.producer.producer import Producer
+
+__all__ = ["BufferFull", "InvalidEvent", "NotAccepted", "Producer", "ProducerClosed", "ProducerError", "QueueTooLong"]
