@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from rich.console import Console
 
 from tests.system import wait_until
-from worker.delivery import read_counts
+from worker.delivery import Batches, StoreUnavailable, read_counts
 from worker.msg91.answers import Answer, AnswerClass
 
 Track = Callable[..., dict[str, Any]]
@@ -274,3 +277,44 @@ def test_without_any_server_the_data_directory_keeps_the_events(bare: Path, trac
         assert result.exit_code == 0, result.output
         result = CliRunner().invoke(app, ["deliveries", "show", "--data-dir", "here", "m1"])
         assert f"{total} events are still queued" in result.stderr
+
+
+def test_progress_is_shown_to_whoever_watches(stage: Any, track: Track, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal a bar shows the file with counts and rate, then the deliveries; piped there is none."""
+    screen = io.StringIO()
+    stage.write("events.ndjson", *[track("8818888758", f"m{number}") for number in range(20)], b"bad")
+    with stage.worker():
+        assert "━" not in stage.run("send", "--wait", "events.ndjson").output
+        monkeypatch.setattr("worker.cli.progress.stderr", Console(file=screen, force_terminal=True, width=160))
+        stage.run("send", "--wait", stage.write("empty.ndjson"), "events.ndjson")
+    assert re.search(r"events\.ndjson.*100%.*20 accepted, 1 refused, [\d,]+/s", screen.getvalue())
+    assert "deliveries" in screen.getvalue()
+
+
+def test_the_store_going_away_is_told_with_the_lines_concerned(
+    stage: Any, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When patience is over: exit 2, what was accepted, and which lines nobody can speak for."""
+    monkeypatch.setattr("worker.cli.send.PATIENCE", 0.0)
+    monkeypatch.setattr(Batches, "accept", _leave_after(2, Batches.accept))
+    stage.write("events.ndjson", *[track("8818888758", f"m{number}") for number in range(9)])
+    found = stage.json("send", "--json", "--batch-size", "2", "events.ndjson", code=2)
+    assert (found["complete"], found["accepted"]) == (False, 4)
+    assert found["unknown"] == {"file": "events.ndjson", "first_line": 5, "last_line": 6}
+    monkeypatch.setattr(Batches, "accept", _leave_after(0, Batches.accept))
+    result = stage.run("send", "--batch-size", "2", "events.ndjson")
+    assert "the store went away: gone" in result.stderr
+    assert "no event was accepted; whether those of lines 1 to 2 were is unknown" in result.stderr
+
+
+def _leave_after(count: int, accept: Callable[..., str]) -> Callable[..., str]:
+    """A store that goes away after some batches."""
+    left = [count]
+
+    def accept_or_not(*arguments: Any, **options: Any) -> str:
+        if not left[0]:
+            raise StoreUnavailable("gone")
+        left[0] -= 1
+        return accept(*arguments, **options)
+
+    return accept_or_not
