@@ -115,12 +115,14 @@ class Engine:
             self._moved.notify_all()
 
     def close(self, timeout: float | None) -> None:
-        """Take nothing more, wait until everything is accepted, and end the thread.
+        """Take nothing more, wait until everything is accepted, and end the thread; again does nothing.
 
         Raises:
             NotAccepted: some events are not accepted, and are not tried again.
         """
         self.begin_close()
+        if self._given_up.is_set():
+            return
         try:
             self.flush(timeout)
         finally:

@@ -7,6 +7,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable
+from multiprocessing import parent_process
 from multiprocessing.util import Finalize
 from typing import Any
 
@@ -35,7 +36,7 @@ def call_in_children(forget: Callable[[], Any]) -> None:
 def look_after(engine: Engine) -> None:
     """Empty an engine's buffer before the process ends."""
     _engines[:] = [one for one in _engines if one.is_alive]
-    if not _engines:
+    if not _engines and parent_process() is not None:
         # A child of multiprocessing ends without the functions of atexit, but not without this.
         Finalize(None, close_all, exitpriority=10)
     _engines.append(engine)
@@ -54,7 +55,8 @@ def close_all() -> None:
 def _end(how: Callable[[Engine], None]) -> None:
     for engine in tuple(_engines):
         try:
-            how(engine)
+            if engine.is_alive:
+                how(engine)
         except NotAccepted as error:
             log.error("at the end of the process: %s", error)  # noqa: TRY400 - the stack says nothing more
 
