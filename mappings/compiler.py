@@ -105,9 +105,7 @@ class Compiler:
         if len(place.location) > MAX_DEPTH:
             return self.problem(place, f"is nested more than {MAX_DEPTH} levels deep.")
         if isinstance(mapping, dict):
-            if any(isinstance(key, str) and key.startswith("@") for key in mapping):
-                return self._directive(mapping, place)
-            return self._object(mapping, place)
+            return (self._directive if is_directive(mapping) else self._object)(mapping, place)
         if isinstance(mapping, list | tuple):
             return self._list(list(mapping), place)
         if mapping is None or isinstance(mapping, str | int | float):
@@ -169,17 +167,25 @@ class Compiler:
             self.problem(place, f"should be an object of options, but it is {kind}.")
             return None
         before = len(self.problems)
-        for key in options:
-            self._check_option_name(str(key), place, [option.name for option in known])
+        names = [option.name for option in known]
+        for key, value in options.items():
+            if key not in names:
+                self._unknown_option(str(key), value, place, names)
         for option in known:
             if option.name in options:
                 self.check(options[option.name], option.kind, place.at(option.name))
             elif option.required:
                 self.problem(place, f"should have the option {option.name!r}, but it does not.")
-        return options if len(self.problems) == before else None
+        if len(self.problems) == before:
+            return options
+        for name in names:
+            # The directive is lost; what stands inside it is looked at nevertheless.
+            if isinstance(options.get(name), dict | list):
+                self.value(options[name], place.at(name))
+        return None
 
-    def _check_option_name(self, name: str, place: Place, known: list[str]) -> None:
-        if name in known or name == "_metadata":
+    def _unknown_option(self, name: str, value: Any, place: Place, known: list[str]) -> None:
+        if name == "_metadata":
             return
         meant = nearest(name, known)
         here = place.at(name)
@@ -187,6 +193,7 @@ class Compiler:
             self.problem(here, "is not an option of this directive.", f"Did you mean {meant!r}?")
         else:
             self.warning(here, f"is not an option of this directive and is ignored. Options are {', '.join(known)}.")
+        self.value(value, here)
 
     def check(self, value: Any, kind: Kind, place: Place) -> bool:
         """Whether an option is of its kind; notes a problem when it is not."""

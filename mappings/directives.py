@@ -99,13 +99,13 @@ def _if(
     checked = compiler.options(options, place, Option("exists"), Option("blank"), Option("then"), Option("else"))
     if checked is None:
         return constant(MISSING)
-    if "exists" not in checked and "blank" not in checked:
-        return compiler.problem(place, "should have the option 'exists' or 'blank', but it has neither.")
     resolvers = {key: compiler.value(checked[key], place.at(key)) for key in ("exists", "blank") if key in checked}
     then, otherwise = (
         branch(compiler, checked[key], place.at(key)) if key in checked else constant(MISSING)
         for key in ("then", "else")
     )
+    if not resolvers:
+        return compiler.problem(place, "should have the option 'exists' or 'blank', but it has neither.")
     if "exists" in resolvers:
         exists = resolvers["exists"]
 
@@ -134,12 +134,10 @@ def _case(compiler: Compiler, options: Any, place: Place) -> Resolver:
     )
     if checked is None:
         return constant(MISSING)
+    inner = compiler.value(checked["value"], place.at("value")) if "value" in checked else constant(MISSING)
     change = {"lower": str.lower, "upper": str.upper}.get(checked["operator"])
     if change is None:
         return compiler.problem(place.at("operator"), "should be 'lower' or 'upper', but it is other text.")
-    if "value" not in checked:
-        return constant(MISSING)
-    inner = compiler.value(checked["value"], place.at("value"))
 
     def resolve(payload: Any) -> Any:
         value = inner(payload)
@@ -162,6 +160,7 @@ def _replace(compiler: Compiler, options: Any, place: Place) -> Resolver:
     )
     if checked is None:
         return constant(MISSING)
+    inner = compiler.value(checked["value"], place.at("value"))
     before = len(compiler.problems)
     second = {key: checked.get(key) or "" for key in ("pattern2", "replacement2")}
     for key, words in second.items():
@@ -180,7 +179,6 @@ def _replace(compiler: Compiler, options: Any, place: Place) -> Resolver:
     replace = compile_replace(
         pairs, ignorecase=checked.get("ignorecase", False), everywhere=checked.get("global", True)
     )
-    inner = compiler.value(checked["value"], place.at("value"))
 
     def resolve(payload: Any) -> str:
         value = inner(payload)
@@ -230,11 +228,11 @@ def _flatten(compiler: Compiler, options: Any, place: Place) -> Resolver:
     )
     if checked is None:
         return constant(MISSING)
+    inner = compiler.value(checked["value"], place.at("value"))
     separator = checked["separator"]
     if not separator:
         return compiler.problem(place.at("separator"), "should be at least 1 character long, but it is empty.")
     containers = dict if checked.get("omitArrays") else (dict, list)
-    inner = compiler.value(checked["value"], place.at("value"))
 
     def flatten(value: Any, prefix: str, result: dict[str, Any]) -> None:
         if not isinstance(value, containers):
@@ -256,10 +254,10 @@ def _json(compiler: Compiler, options: Any, place: Place) -> Resolver:
     checked = compiler.options(options, place, Option("value", required=True), Option("mode", "text", required=True))
     if checked is None:
         return constant(MISSING)
+    inner = compiler.value(checked["value"], place.at("value"))
     mode = checked["mode"].lower()
     if mode not in {"encode", "decode"}:
         return compiler.problem(place.at("mode"), "should be 'encode' or 'decode', but it is other text.")
-    inner = compiler.value(checked["value"], place.at("value"))
 
     def encode(payload: Any) -> Any:
         value = inner(payload)
@@ -283,15 +281,15 @@ def _merge(compiler: Compiler, options: Any, place: Place) -> Resolver:
     )
     if checked is None:
         return constant(MISSING)
-    direction = checked["direction"].lower()
-    if direction not in {"left", "right"}:
-        return compiler.problem(place.at("direction"), "should be 'left' or 'right', but it is other text.")
     here = place.at("objects")
     inner = [
         compiler.value(item, here.at(index))
         for index, item in enumerate(checked["objects"])
         if compiler.check(item, "object or directive", here.at(index))
     ]
+    direction = checked["direction"].lower()
+    if direction not in {"left", "right"}:
+        return compiler.problem(place.at("direction"), "should be 'left' or 'right', but it is other text.")
     if direction == "left":
         inner.reverse()
 

@@ -22,21 +22,31 @@ def test_every_problem_is_found_at_once() -> None:
     found = problems(
         {
             "a": {"@pth": "$.x"},
-            "b": [{"@if": {"then": 1}}, {"@replace": {"pattern": "x" * 11, "value": 5}}],
+            "b": [{"@if": {"then": {"@nope": 1}}}, {"@replace": {"pattern": "x" * 11, "value": {"@nope": 1}}}],
             "c": {"@path": "$.x", "other": 1},
             "d": {"@merge": {"objects": [1, {"@nope": 1}], "direction": "up"}},
-            "e": {"@transform": {"apply": {"x": {"@case": {"operator": "title"}}}}},
+            "e": {"@transform": {"apply": {"x": {"@case": {"operator": "title", "value": {"@nope": 1}}}}}},
+            "f": {"@json": {"value": [{"@nope": 1}], "mode": 5, "unknown": {"@nope": 1}}},
         }
     )
 
-    assert {problem.path for problem in found} >= {
+    assert sorted(problem.path for problem in found) == [
         "/a",
         "/b/0/@if",
+        "/b/0/@if/then",
+        "/b/1/@replace/pattern",
         "/b/1/@replace/value",
         "/c",
         "/d/@merge/direction",
+        "/d/@merge/objects/0",
+        "/d/@merge/objects/1",
         "/e/@transform",
-    }
+        "/e/@transform/apply/x/@case/operator",
+        "/e/@transform/apply/x/@case/value",
+        "/f/@json/mode",
+        "/f/@json/unknown",
+        "/f/@json/value/0",
+    ]
 
 
 @pytest.mark.parametrize(
