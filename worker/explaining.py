@@ -199,7 +199,11 @@ def _consider(destination: Destination, mapping: Mapping, event: Event, outcome:
     )
     if considered.verdict is Verdict.REJECTED:
         return considered
-    request = ACTIONS[delivery.action].build([delivery.payload], destination.context, TOKEN)
+    try:
+        request = ACTIONS[delivery.action].build([delivery.payload], destination.context, TOKEN)
+    except Exception as error:  # noqa: BLE001 - whatever it is, a worker rejects the delivery for it
+        reason = f"the request cannot be built: {type(error).__name__}"
+        return replace(considered, verdict=Verdict.REJECTED, reason=reason)
     query = f"?{urlencode(request.query)}" if request.query else ""
     return replace(
         considered, request=request, url=f"{destination.base_url}{request.path}{query}", size=_size(delivery)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from worker.actions.send_sms import SendSms
 from worker.cli import main
 from worker.explaining import TOKEN
 
@@ -197,6 +198,22 @@ def test_templates_and_segmento_events_are_explained(bare: Path) -> None:
     assert (flow["text"], flow["request"]["body"]["template_id"]) == (None, "5f1234567890abcdef123456")
     assert (events["request"]["body"]["data"][0]["visitor_id"], events["text"]) == ("u1", None)
     assert "which only MSG91 knows" in explain("-", stdin=event).stdout
+
+
+def test_a_request_that_cannot_be_built_would_be_rejected(
+    bare: Path, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an action fails at a payload the delivery would be rejected, as a worker does it, and nothing breaks."""
+
+    def build(*_: Any) -> None:
+        raise ValueError
+
+    configure(bare, MSG91)
+    monkeypatch.setattr(SendSms, "build", build)
+    for arguments in ((), ("--json",)):
+        result = explain("-", *arguments, stdin=track("8818888758"))
+        assert result.exit_code == 1
+        assert "the request cannot be built: ValueError" in result.stdout
 
 
 def test_nothing_has_to_be_configured(bare: Path, track: Track) -> None:
