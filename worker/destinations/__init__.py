@@ -1,5 +1,6 @@
 """The destinations: what the destinations file, or else the environment, says; checked and compiled."""
 
+from worker.destinations.live import LiveDestinations
 from worker.destinations.load import load_destinations
 from worker.destinations.model import (
     INTEGRATION,
@@ -18,6 +19,7 @@ __all__ = [
     "Destinations",
     "InDoubt",
     "LaneSettings",
+    "LiveDestinations",
     "Mode",
     "load_destinations",
 ]

@@ -16,14 +16,13 @@ import orjson
 from starlette.requests import ClientDisconnect
 
 from worker.delivery import Measures, StoreUnavailable, new_id
-from worker.destinations import Destination
+from worker.destinations import Destination, LiveDestinations
 from worker.intake.batching import Gathering
 from worker.intake.bodies import Bodies
 from worker.intake.limits import Limits
 from worker.intake.pressure import Pressure
 from worker.intake.refusals import Refused
 from worker.intake.tracking import Arrival, Taken
-from worker.process import LiveDestinations
 from worker.queueing import Queueing
 from worker.runtime import Core
 from worker.settings import Settings

@@ -15,11 +15,10 @@ from celery import Celery
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from worker.app import configure
-from worker.destinations import load_destinations
+from worker.destinations import LiveDestinations, load_destinations
 from worker.intake.app import create_app
 from worker.intake.door import Door
 from worker.intake.sockets import BACKLOG
-from worker.process import LiveDestinations
 from worker.queueing import Queueing
 from worker.runtime import open_core
 from worker.settings import Settings
