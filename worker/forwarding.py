@@ -83,6 +83,8 @@ class Forwarder:
 
     def _run(self, batch: Batch) -> None:
         destinations = self._destinations()
+        if batch.kind in (Kind.EVENTS, Kind.PAYLOADS) and self._wait_for_destinations(batch, destinations):
+            return
         match batch.kind:
             case Kind.EVENTS:
                 self._run_new(batch, destinations, self._resolve_events(batch, destinations))
@@ -131,14 +133,23 @@ class Forwarder:
     def _targets(self, batch: Batch, destinations: Destinations) -> list[Destination]:
         if not batch.destination:
             return list(destinations)
-        found = []
-        for name in batch.destination.split(","):
-            destination = destinations.get(name)
-            if destination is None:
-                log.error("batch %s is for destination %r, which is not configured", batch.id, name)
-            else:
-                found.append(destination)
-        return found
+        named = (destinations.get(name) for name in batch.destination.split(","))
+        return [one for one in named if one is not None]
+
+    def _wait_for_destinations(self, batch: Batch, destinations: Destinations) -> bool:
+        """A batch for a destination that is not configured waits for it: dropping its events would lose them."""
+        missing = [name for name in batch.destination.split(",") if name and destinations.get(name) is None]
+        if not missing:
+            return False
+        wait = min(3600.0, 10.0 * 2 ** min(batch.runs, 10))
+        self.batches.postpone(batch, self.store.now_ms() + round(wait * 1000))
+        log.error(
+            "batch %s is for destination %s, which is not configured; it waits %.0f s for it",
+            batch.id,
+            ", ".join(missing),
+            wait,
+        )
+        return True
 
     def _run_new(self, batch: Batch, destinations: Destinations, resolved: Resolved) -> None:
         mine = self.sender.record(resolved.over, batch) if resolved.over else set()
