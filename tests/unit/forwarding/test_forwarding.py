@@ -324,11 +324,11 @@ def test_a_destination_that_left_the_configuration_makes_its_deliveries_dead(hou
 def test_events_for_an_unknown_destination_wait_for_it(house: House) -> None:
     """A batch for a destination that is not configured stays in the schedule and goes out once it is."""
     house.forward(track(A, "1"), destination="later")
-    assert 1 == house.events()["queued"]
-    assert [] == house.requests
+    assert house.events()["queued"] == 1
+    assert house.requests == []
     house.configure({"name": "later", "authkey": "k"})
     house.run_due(60)
-    assert {"accepted": 1} == house.states()
+    assert house.states() == {"accepted": 1}
 
 
 def test_a_failing_batch_comes_back_later(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
