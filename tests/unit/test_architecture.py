@@ -140,7 +140,7 @@ def floors() -> dict[str, int]:
     """The floor of every room, as the table of the document says: ground floor 1."""
     found: dict[str, int] = {}
     floor = 0
-    rows = re.findall(r"^\| (\d*) \| `([\w/]+)(?:\.py)?/?` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| ?(\d*) \| `([\w/]+)(?:\.py)?/?` \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
     for number, room in rows:
         floor = int(number or floor)
         name = room.rstrip("/").replace("/", ".")
