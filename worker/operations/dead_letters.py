@@ -15,7 +15,7 @@ from worker.delivery import Attention, Expectation, NotAllowed, Outcome, Slip, S
 from worker.destinations import Destination, Destinations
 from worker.masking import mask_value
 from worker.operations.letters import Letter, Progress, Selection, known, select
-from worker.operations.obstacles import NOTHING_KEPT, obstacle
+from worker.operations.obstacles import NOTHING_KEPT, obstacle, parts_of
 from worker.pipeline import Over, resolve_payload, wanted
 from worker.runtime import Core
 
@@ -75,7 +75,7 @@ def plan_replay(
                 plan.obstacles[delivery] += 1
                 continue
             plan.sends += 1
-            plan.parts += delivery.cost
+            plan.parts += parts_of(delivery)
             plan.once_in_doubt += one.once_in_doubt
             plan.resolved_again += is_invalid(one)
             plan.by_action[one.destination, one.action] += 1
@@ -189,7 +189,7 @@ def describe(core: Core, destinations: Destinations, key: str, *, reveal: bool =
             if "errors" not in attempt
         ],
         "once_in_doubt": letter.once_in_doubt,
-        "parts": delivery.cost,
+        "parts": parts_of(delivery),
         "replay": outlook if isinstance(outlook, str) else None,
     }
 

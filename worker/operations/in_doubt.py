@@ -10,7 +10,7 @@ from worker.delivery import State
 from worker.destinations import Destinations
 from worker.doubts import resolve_doubt
 from worker.operations.letters import Letter, Progress, Selection, known, select
-from worker.operations.obstacles import obstacle
+from worker.operations.obstacles import obstacle, parts_of
 from worker.runtime import Core
 
 DROPPED = "in doubt, dropped by operator"
@@ -73,7 +73,7 @@ def plan_resend(
                 plan.obstacles[hindrance or ""] += 1
                 continue
             plan.sends += 1
-            plan.parts += one.delivery.cost
+            plan.parts += parts_of(one.delivery)
             plan.by_action[one.destination, one.action] += 1
     return plan
 

@@ -1,4 +1,4 @@
-"""Why a kept delivery cannot be sent again as things stand."""
+"""What stands in the way of sending a kept delivery again, and what it would cost."""
 
 from __future__ import annotations
 
@@ -29,3 +29,9 @@ def obstacle(delivery: Delivery | None, destinations: Destinations, now_ms: int)
     if delivery.expires_ms is not None and delivery.expires_ms <= now_ms:
         return "its time to live is over"
     return None
+
+
+def parts_of(delivery: Delivery) -> int:
+    """SMS parts that a delivery costs; 0 for what is no SMS."""
+    action = ACTIONS.get(delivery.action)
+    return delivery.cost if action is not None and action.family == "sms" else 0
