@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from worker.msg91.answers import Answer, mask_numbers, read_answer
-    from worker.msg91.client import Msg91Client, Request
+    from worker.msg91.client import Fetched, Msg91Client, Request
     from worker.msg91.codes import CODES, AnswerClass, Code
     from worker.msg91.errors import ClientSettingError, InvalidNumber, Msg91Error
     from worker.msg91.numbers import PhoneNumbers, mask
@@ -20,6 +20,7 @@ __all__ = [
     "AnswerClass",
     "ClientSettingError",
     "Code",
+    "Fetched",
     "InvalidNumber",
     "Msg91Client",
     "Msg91Error",
@@ -34,7 +35,7 @@ __all__ = [
 
 _MODULES: Final = {
     "answers": ("Answer", "mask_numbers", "read_answer"),
-    "client": ("Msg91Client", "Request"),
+    "client": ("Fetched", "Msg91Client", "Request"),
     "codes": ("CODES", "AnswerClass", "Code"),
     "errors": ("ClientSettingError", "InvalidNumber", "Msg91Error"),
     "numbers": ("PhoneNumbers", "mask"),

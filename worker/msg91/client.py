@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import httpx
+import orjson
 
 from worker.msg91.answers import MAX_BODY, Answer, AnswerClass, mask_numbers, read_answer
 from worker.msg91.errors import ClientSettingError
@@ -21,6 +22,9 @@ from worker.msg91.network import Exchange, HandedBack, NameNotResolved, NothingW
 from worker.msg91.pool import PoolClosed
 from worker.msg91.transport import EXCHANGE, ForeignTransport, PooledTransport
 from worker.msg91.urls import checked_origin, environment_proxy
+
+#: Bytes of a body that `Msg91Client.fetch` reads unless told otherwise.
+MAX_DOCUMENT: Final = 8 * 1024 * 1024
 
 _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]+")
 _SAFE_PATH: Final = re.compile(r"/[\x21\x24-\x3b\x3d\x40-\x5f\x61-\x7e%]*")
@@ -67,6 +71,21 @@ class Request:
     headers: Mapping[str, str] | None = None
     sample: dict[str, Any] = field(default_factory=dict)
     empty_is_success: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came back to a question.
+
+    Attributes:
+        answer: what it means.
+        document: the body as JSON, None when it is none.
+        body: the body as it came, with the authkey taken out.
+    """
+
+    answer: Answer
+    document: Any
+    body: bytes
 
 
 class Msg91Client:
@@ -167,6 +186,30 @@ class Msg91Client:
             RETRY with ``sent=False`` when not a byte of the request left; UNKNOWN when it may have been
             read and no answer says what became of it; otherwise what `read_answer` makes of the answer.
         """
+        return self._exchange(request, deadline, write_by, MAX_BODY)[0]
+
+    def fetch(self, request: Request, *, deadline: float | None = None, limit: int = MAX_DOCUMENT) -> Fetched:
+        """Ask for something and give what came back whole, for questions whose answer is a list.
+
+        Args:
+            request: the question.
+            deadline: as `send`.
+            limit: bytes of the body that are read; the rest is not waited for.
+
+        Returns:
+            The answer as `send` judges it, with its document. It is the provider's own text: numbers in it are not
+            masked.
+        """
+        answer, body = self._exchange(request, deadline, None, limit)
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            document = None
+        return Fetched(answer, document, body)
+
+    def _exchange(
+        self, request: Request, deadline: float | None, write_by: float | None, limit: int
+    ) -> tuple[Answer, bytes]:
         start = time.monotonic()
         stop = start + self._total_timeout
         if deadline is not None:
@@ -176,13 +219,13 @@ class Msg91Client:
         try:
             response = self._http.send(wire, stream=True)
         except _FAILURE_TYPES as error:
-            return self._failed(error, exchange, start)
+            return self._failed(error, exchange, start), b""
         except RuntimeError:
             if not self._http.is_closed:
                 raise
-            return self._failed(PoolClosed(), exchange, start)
+            return self._failed(PoolClosed(), exchange, start), b""
         try:
-            return self._read(request, response, start)
+            return self._read(request, response, start, limit)
         finally:
             response.close()
 
@@ -225,7 +268,7 @@ class Msg91Client:
             extensions={"timeout": self._timeouts, EXCHANGE: exchange},
         )
 
-    def _read(self, request: Request, response: httpx.Response, start: float) -> Answer:
+    def _read(self, request: Request, response: httpx.Response, start: float, limit: int) -> tuple[Answer, bytes]:
         """Read and judge an answer."""
         headers = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers.raw}
         # An answer that ends where the connection ends cannot be told from one that was cut off.
@@ -237,22 +280,23 @@ class Msg91Client:
             for chunk in response.stream:  # type: ignore[union-attr]
                 chunks.append(chunk)
                 size += len(chunk)
-                if size > MAX_BODY:
+                if size > limit:
                     complete = False
                     break
         except _FAILURE_TYPES:
             complete = False
-        body = b"".join(chunks)[:MAX_BODY]
-        return read_answer(
+        body = b"".join(chunks)[:limit].replace(self._authkey.encode(), b"***")
+        answer = read_answer(
             response.status_code,
             headers,
-            body.replace(self._authkey.encode(), b"***"),
+            body,
             now=time.time(),
             treat_503_as_unknown=self._treat_503_as_unknown,
             empty_is_success=request.empty_is_success,
             complete=complete,
             elapsed=time.monotonic() - start,
         )
+        return answer, body
 
     def _failed(self, error: Exception, exchange: Exchange, start: float) -> Answer:
         code, sentence = next(entry for kind, entry in _FAILURES.items() if isinstance(error, kind))
