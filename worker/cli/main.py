@@ -59,6 +59,8 @@ class Commands(TyperGroup):
             loaded = single
         command = typer.main.get_command(loaded)
         command.name = cmd_name
+        # Every Typer application offers to complete itself; ours is completed as a whole.
+        command.params = [one for one in command.params if one.name not in ("install_completion", "show_completion")]
         command.context_settings.update(CONTEXT)
         return command
 
