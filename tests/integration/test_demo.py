@@ -137,6 +137,21 @@ def test_there_are_at_least_200_events_of_all_four_calls() -> None:
     }
 
 
+def test_the_readme_shows_what_it_prints(shown: Shown) -> None:
+    """The README's transcript is this command's output, but for times, ports and tokens."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (transcript,) = re.findall(r"^```console\n\$ make demo\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    assert stable(transcript) == stable(shown.out)
+
+
+def stable(text: str) -> list[str]:
+    """The lines that are the same every time; those that tell the time tell how it went this time."""
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
+    text = re.sub(r'"CRQID": "\w+"', '"CRQID": "TOKEN"', text)
+    text = re.sub(r"in \d+\.\d s", "in N s", text)
+    return [line for line in text.splitlines() if not re.match(r" +\d+\.\d s ", line)]
+
+
 def test_kept_it_can_be_looked_around_in(tmp_path: Path) -> None:
     """With --keep everything stays up, the printed way to look around works, and Ctrl-C ends it with 0."""
     environ = environ_for(tmp_path / "tmp")
