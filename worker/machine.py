@@ -1,12 +1,13 @@
-"""Everything on one machine: the store, the sandbox and the workers, started and stopped in the right order.
+"""Everything on one machine: store, sandbox, workers and HTTP door, started and stopped in the right order.
 
-Workers go first and the store goes last: what is in flight is finished and written down before its store ends. All of
-them end with this process, however it ends.
+The door goes first, then the workers, and the store goes last: what is in flight is finished and written down before its
+store ends. All of them end with this process, however it ends.
 """
 
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from worker.embedded import EmbeddedValkey
+from worker.intake.processes import IntakeProcesses
 from worker.sandbox.process import Sandbox
 from worker.supervisor import StopSignals, Workers
 
@@ -35,12 +37,14 @@ class Machine:
         valkey: The embedded store.
         sandbox: The sandbox.
         workers: The worker processes.
+        intake: The processes of the HTTP door.
     """
 
     def __init__(self) -> None:
         self.valkey: EmbeddedValkey | None = None
         self.sandbox: Sandbox | None = None
         self.workers: Workers | None = None
+        self.intake: IntakeProcesses | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -91,13 +95,34 @@ class Machine:
         ).start()
         return self.workers
 
+    def start_intake(
+        self,
+        listening: socket.socket,
+        *,
+        processes: int,
+        grace: float,
+        environ: Mapping[str, str],
+        logs: IO[bytes] | None = None,
+    ) -> IntakeProcesses:
+        """Start the HTTP door; the arguments are those of `IntakeProcesses`."""
+        self.intake = IntakeProcesses(
+            listening,
+            processes=processes,
+            grace=grace,
+            environ=environ,
+            logs=logs,
+            lifeline=None if self.valkey is None else self.valkey.lifeline,
+        )
+        self.intake.start()
+        return self.intake
+
     def wait_ready(self, signals: StopSignals, *, seconds: float) -> bool:
-        """Wait until all workers take work; ``False`` when they do not in time, cannot, or are told to stop."""
+        """Wait until workers and door take work; ``False`` when not in time, never, or when they are told to stop."""
         workers = self.workers
         deadline = time.monotonic() + seconds
         while workers is not None and not workers.unusable and time.monotonic() < deadline:
             self.check()
-            if workers.ready:
+            if workers.ready and (self.intake is None or self.intake.ready):
                 return True
             if signals.wait(0.05):
                 break
@@ -118,6 +143,13 @@ class Machine:
             self.sandbox.restart()
         if self.workers is not None:
             self.workers.check()
+        if self.intake is not None:
+            self.intake.check()
+
+    def stop_intake(self, signals: StopSignals | None = None) -> bool:
+        """Stop the HTTP door as `Processes.stop` does; ``True`` when there is nothing to complain of."""
+        intake, self.intake = self.intake, None
+        return intake is None or intake.stop(signals)
 
     def stop_workers(self, signals: StopSignals | None = None) -> bool:
         """Stop the workers as `Workers.stop` does; ``True`` when there is nothing to complain of."""
@@ -125,8 +157,9 @@ class Machine:
         return workers is None or workers.stop(signals)
 
     def stop(self, signals: StopSignals | None = None) -> bool:
-        """Stop everything, the workers first and the store last; ``True`` when the workers ended in good order."""
-        in_order = self.stop_workers(signals)
+        """Stop everything, the door first and the store last; ``True`` when door and workers ended in good order."""
+        in_order = self.stop_intake(signals)
+        in_order = self.stop_workers(signals) and in_order
         if self.sandbox is not None:
             self.sandbox.__exit__(None, None, None)
             self.sandbox = None

@@ -31,8 +31,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def environ() -> dict[str, str]:
-    """An environment without any configuration."""
-    return clean_environ()
+    """An environment without any configuration but a free port for the HTTP door."""
+    return clean_environ(MSG91_DESTINATION_INTAKE_PORT="0")
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def test_first_steps_work_as_they_are_printed(tmp_path: Path, environ: dict[str,
         (request,) = read_record(record)
         assert request["messages"] == [{"to": "919876543210", "text": "Your order is on its way"}]
         family = command.family()
-        assert len(family) == 4, "store, its guard, sandbox, worker"
+        assert len(family) == 5, "store, its guard, sandbox, worker, door"
         command.signal(signal.SIGINT)
         assert command.wait() == 0
         wait_gone(family, seconds=2)

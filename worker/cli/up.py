@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -18,12 +20,14 @@ from worker.configuration import ConfigurationError
 from worker.delivery import Schedule, State, StoreUnavailable, read_counts
 from worker.destinations import Destinations, load_destinations
 from worker.destinations.load import DEFAULT_FILE
+from worker.intake.sockets import bind, url_of
+from worker.intake.write_key import kept_write_key
 from worker.logs import configure_logging
 from worker.machine import Machine, towards
 from worker.runtime import Core, open_core
 from worker.sandbox.errors import SandboxError
 from worker.sandbox.settings import DEFAULT_AUTHKEY, DEFAULT_PORT
-from worker.settings import Settings, load_settings
+from worker.settings import Settings, load_settings, variable_of
 from worker.supervisor import StopSignals
 
 #: Seconds in which workers must take work.
@@ -54,8 +58,15 @@ def up(
     sandbox_port: Annotated[
         int, typer.Option("--sandbox-port", min=0, max=65535, help="Its port; 0 takes a free one.")
     ] = DEFAULT_PORT,
+    intake: Annotated[bool, typer.Option("--intake/--no-intake", help="Take events over HTTP too.")] = True,
+    intake_port: Annotated[
+        int | None,
+        typer.Option(
+            "--intake-port", min=0, max=65535, help="Its port; 0 takes a free one.  [default: 8080]", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Run everything on this machine until Ctrl-C: the store, the workers and, if wanted, the sandbox.
+    """Run everything on this machine until Ctrl-C: the store, the workers, the HTTP door and, if wanted, the sandbox.
 
     The store is a Valkey server of our own with an append-only file in the data directory, or the one that REDIS_URL
     names. Events that wait when it ends go on at the next start.
@@ -81,12 +92,15 @@ def up(
         processes=processes or settings.processes,
         concurrency=concurrency or settings.concurrency,
         sandbox_port=sandbox_port if sandbox else None,
+        intake_port=(settings.intake_port if intake_port is None else intake_port) if intake else None,
     )
     if data_dir is not None and settings.redis_url is not None:
         warn("REDIS_URL names the store: what it holds is not in --data-dir")
-    with StopSignals() as signals, Machine() as machine:
+    with ExitStack() as stack:
+        door = None if plan.intake_port is None else stack.enter_context(_door(plan, plan.intake_port))
+        signals, machine = stack.enter_context(StopSignals()), stack.enter_context(Machine())
         try:
-            code = _run(plan, machine, signals)
+            code = _run(plan, machine, signals, door)
         except SandboxError as error:
             fail(str(error), "Take another port with --sandbox-port, or a free one with --sandbox-port 0")
     raise typer.Exit(int(code))
@@ -103,6 +117,7 @@ class _Plan:
     processes: int
     concurrency: int
     sandbox_port: int | None
+    intake_port: int | None
 
 
 def _configured(*, sandbox: bool, port: int) -> tuple[Mapping[str, str], Settings, Destinations]:
@@ -136,7 +151,14 @@ def _configured(*, sandbox: bool, port: int) -> tuple[Mapping[str, str], Setting
     return environ, settings, destinations
 
 
-def _run(plan: _Plan, machine: Machine, signals: StopSignals) -> Exit:
+def _door(plan: _Plan, port: int) -> socket.socket:
+    try:
+        return bind(plan.settings.intake_host, port)
+    except ConfigurationError as error:
+        fail(str(error), "Take another port with --intake-port, a free one with --intake-port 0, or go --no-intake")
+
+
+def _run(plan: _Plan, machine: Machine, signals: StopSignals, door: socket.socket | None) -> Exit:
     store_url = plan.settings.redis_url
     stdout.print(Text.assemble((f"msg91-destination {__version__}", "bold"), " — Ctrl-C stops it"))
     if store_url is None:
@@ -152,7 +174,12 @@ def _run(plan: _Plan, machine: Machine, signals: StopSignals) -> Exit:
         grace=plan.settings.shutdown_grace,
         environ=environ,
     )
-    for name, what in _lines(plan, machine):
+    if door is not None:
+        who, environ = _senders(plan, environ)
+        machine.start_intake(
+            door, processes=plan.settings.intake_processes, grace=plan.settings.shutdown_grace, environ=environ
+        )
+    for name, what in [*_lines(plan, machine), *([("http", f"{url_of(door)}, {who}")] if door else [])]:
         stdout.print(Text.assemble((f"  {name:<14}", "bold"), what), soft_wrap=True)
     is_ready = machine.wait_ready(signals, seconds=READY_WITHIN)
     if machine.workers is not None and machine.workers.unusable:
@@ -165,13 +192,25 @@ def _run(plan: _Plan, machine: Machine, signals: StopSignals) -> Exit:
         while not signals.wait(LOOK):
             machine.check()
     except (ConfigurationError, SandboxError) as error:
+        machine.stop_intake(signals)
         machine.stop_workers(signals)
         fail(str(error), code=Exit.PROBLEM)
     stdout.print("stopping: requests under way are finished first (Ctrl-C again: at once)")
-    in_order = machine.stop_workers(signals)
+    in_order = machine.stop_intake(signals)
+    in_order = machine.stop_workers(signals) and in_order
     stdout.print(_left(core, plan), soft_wrap=True)
     core.store.client.close()
     return Exit.OK if in_order else Exit.PROBLEM
+
+
+def _senders(plan: _Plan, environ: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Who may send over HTTP, in words, and the environment in which that is so."""
+    if any(one.write_keys for one in plan.destinations):
+        return f"with a write key of {plan.destinations.origin}", environ
+    if plan.destinations.origin != "environment":
+        return f"but no destination in {plan.destinations.origin} has write_keys: nobody can send", environ
+    key, path = kept_write_key(plan.data_dir)
+    return f"with the write key in {path}", {**environ, variable_of("write_key"): key}
 
 
 def _lines(plan: _Plan, machine: Machine) -> Iterator[tuple[str, str]]:
