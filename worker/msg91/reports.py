@@ -8,7 +8,7 @@ Four generations of reports exist (https://msg91.com/help and the samples of its
 - "Webhook (New)": JSON whose keys the account's owner chooses; ``names`` says which key holds what.
 
 WhatsApp reports and inbound messages come like the last one, as an object or a list of one, in two generations of key
-names, with some values that are JSON inside text. Unknown keys are kept; unknown statuses are neither delivered nor not.
+names, with some values that are JSON inside text. Unknown keys are kept; an unknown status says neither yes nor no.
 """
 
 from __future__ import annotations
@@ -250,11 +250,16 @@ def _report(entry: dict[str, Any], wanted: Mapping[str, Iterable[str]], channel:
         reason=text("reason") or (reason if verdict is Verdict.UNDELIVERED else "") or description[:100],
         recipient="".join(character for character in text("recipient") if character.isascii() and character.isdigit()),
         request_id=request_id,
-        token="" if token == "0" else token,
-        message_id="" if message_id == "0" else message_id,
+        token=_unless_zero(token),
+        message_id=_unless_zero(message_id),
         at=text("at"),
         raw=entry,
     )
+
+
+def _unless_zero(text: str) -> str:
+    """MSG91 writes 0 where there is no id."""
+    return "" if text == "0" else text
 
 
 def verdict_of(status: str, description: str = "") -> tuple[Verdict, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from urllib.parse import urlencode
 
 import orjson
@@ -111,7 +112,5 @@ def test_an_unknown_status_is_neither_delivered_nor_not() -> None:
 def test_garbage_is_refused_in_words(body: bytes, content_type: str) -> None:
     """Whatever comes in, the answer is reports or a ValueError."""
     for read in (lambda: read_reports(content_type, body), lambda: read_inbound(body)):
-        try:
-            read()
-        except ValueError as error:
-            assert str(error)
+        with contextlib.suppress(ValueError):
+            assert read()
