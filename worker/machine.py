@@ -1,7 +1,7 @@
 """Everything on one machine: store, sandbox, workers and HTTP door, started and stopped in the right order.
 
-The door goes first, then the workers, and the store goes last: what is in flight is finished and written down before its
-store ends. All of them end with this process, however it ends.
+The door goes first, then the workers, and the store goes last: what is in flight is finished and written down before
+its store ends. All of them end with this process, however it ends.
 """
 
 from __future__ import annotations

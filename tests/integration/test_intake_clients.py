@@ -148,3 +148,18 @@ def test_node_clients(client: str, node: Path, system: System, door: Intake) -> 
     assert (sent.returncode, answers) == (0, [{"error": None}] * len(events)), sent.stdout + sent.stderr
     expected = {f"{client} {event['type']}" for event in events}
     wait_until(lambda: expected <= set(texts(system)), what=f"{expected} are sent")
+
+
+def test_node_example_of_the_docs(node: Path, system: System, door: Intake) -> None:
+    """What docs/intake.md shows for Node sends its message as it stands there."""
+    page = (Path(__file__).parents[2] / "docs" / "intake.md").read_text(encoding="utf-8")
+    example = page.partition("```js\n")[2].partition("```")[0]
+    environ = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    subprocess.run(
+        ["node", "-e", example],
+        cwd=node,
+        env={**environ, "DOOR": door.url, "WRITE_KEY": WRITE_KEY},
+        timeout=60,
+        check=True,
+    )
+    wait_until(lambda: "from Node" in texts(system), what="it is sent")

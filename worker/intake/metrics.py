@@ -39,7 +39,7 @@ def exposition(core: Core, destinations: Destinations, messages: int | None) -> 
         StoreUnavailable: the store does not answer.
     """
     registry = CollectorRegistry()
-    registry.register(_Collected([*_all(core, destinations, messages)]))
+    registry.register(_Collected([*metrics_of(core, destinations, messages)]))
     return generate_latest(registry)
 
 
@@ -51,7 +51,8 @@ class _Collected(Collector):
         return self._metrics
 
 
-def _all(core: Core, destinations: Destinations, messages: int | None) -> Iterator[Metric]:
+def metrics_of(core: Core, destinations: Destinations, messages: int | None) -> Iterator[Metric]:
+    """All metrics; as `exposition`."""
     store = core.store
     raw = store.ask(lambda: store.client.hgetall(store.keys.counters))
     counters = {name.decode(): int(value) for name, value in raw.items()}
