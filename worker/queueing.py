@@ -83,7 +83,11 @@ class Queueing:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
-                connection.release()
+                if hasattr(connection.transport, "_collect"):
+                    # AMQP says farewell and waits for an answer, which a dead link never gives.
+                    connection.collect()
+                else:
+                    connection.release()
 
 
 def _messages(connection: Any, queue: str) -> int:
