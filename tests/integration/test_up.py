@@ -223,3 +223,46 @@ def test_a_taken_sandbox_port_is_named(tmp_path: Path, environ: dict[str, str]) 
     assert refused.returncode == 2
     assert "--sandbox-port" in refused.stderr
     assert find_running(tmp_path / "data") is None
+
+
+def test_a_second_signal_does_not_wait_for_answers(tmp_path: Path, environ: dict[str, str]) -> None:
+    """The second Ctrl-C ends everything though a request hangs; it says what is in doubt and exits 1."""
+    with Sandbox(faults=["hang-after=30"]) as sandbox:
+        known = {**environ, "MSG91_BASE_URL": sandbox.url, "MSG91_AUTHKEY": sandbox.authkey}
+        with up(tmp_path, known) as command:
+            assert run("send", write_events(tmp_path, many(1)), environ=environ, folder=tmp_path).returncode == 0
+            with opened(tmp_path) as core:
+                wait_until(lambda: reconcile(core.store).counts.states[State.SENDING] == 1, what="a request hangs")
+            family = command.family()
+            command.signal(signal.SIGINT)
+            command.wait_for("Ctrl-C again: at once")
+            command.signal(signal.SIGINT)
+            assert command.wait(15) == 1
+            wait_gone(family, seconds=2)
+        assert "1 were being sent and will be in doubt" in command.out
+    assert look(tmp_path).counts.states[State.SENDING] == 1
+
+
+def test_a_store_that_cannot_come_back_ends_it(tmp_path: Path, environ: dict[str, str]) -> None:
+    """When the store dies and its data is damaged, the error says what to do, everything ends, exit code 1."""
+    known = {**environ, "MSG91_DESTINATION_SHUTDOWN_GRACE": "1"}
+    with up(tmp_path, known, "--sandbox", "--sandbox-port", "0") as command:
+        family = command.family()
+        (manifest,) = (tmp_path / "data" / "appendonlydir").glob("*.manifest")
+        manifest.write_text("this is no manifest\n", encoding="utf-8")
+        store = orjson.loads((tmp_path / "data" / "valkey.json").read_bytes())["pid"]
+        os.kill(store, signal.SIGKILL)
+        assert command.wait() == 1
+        wait_gone(family, seconds=5)
+    assert "error: the embedded Valkey did not start" in command.err
+    assert "Traceback" not in command.err
+
+
+def test_data_of_a_newer_version_is_not_touched(tmp_path: Path, environ: dict[str, str]) -> None:
+    """A store that a newer version has written is left alone: one clean error, exit code 2, nothing running."""
+    with EmbeddedValkey(tmp_path / "data"), opened(tmp_path) as core:
+        core.store.client.hset(core.store.keys.meta, "format", "99")
+    refused = run("up", "--sandbox", "--sandbox-port", "0", environ=environ, folder=tmp_path)
+    assert refused.returncode == 2
+    assert "run the newer version" in refused.stderr
+    assert find_running(tmp_path / "data") is None
