@@ -27,6 +27,7 @@ from worker.delivery import DeliveryError
 from worker.logs import configure_logging
 from worker.settings import load_settings
 from worker.supervisor import EXIT_USAGE, OVERTIME
+from worker.tracing import configure_tracing
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def main(concurrency: int, number: int) -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log_level, settings.log_format)
+        configure_tracing("worker")
         _end_with_parent(settings.shutdown_grace)
         _end_in_time(settings.shutdown_grace)
         process.current()

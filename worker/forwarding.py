@@ -29,6 +29,7 @@ from worker.events import Event, Malformed, kind_of, parse
 from worker.logs import following
 from worker.pipeline import Over, Resolved, resolve_events, resolve_payload
 from worker.sending import Sender, Sent
+from worker.tracing import span
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ class Forwarder:
             return False
         before = following.set(batch.id)
         try:
-            self._run(batch)
+            with span("batch", parent=batch.trace, arrival=batch.id, kind=batch.kind.value, events=batch.count):
+                self._run(batch)
         except StoreUnavailable:
             raise
         except Exception:

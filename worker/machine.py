@@ -15,9 +15,8 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from worker.embedded import EmbeddedValkey
-from worker.intake.processes import IntakeProcesses
 from worker.sandbox.process import Sandbox
-from worker.supervisor import StopSignals, Workers
+from worker.supervisor import IntakeProcesses, StopSignals, Workers
 
 log = logging.getLogger(__name__)
 

@@ -34,6 +34,7 @@ from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.client import Request
 from worker.outcomes import Decision, decide, ending_of, reason_of
 from worker.pipeline import Over
+from worker.tracing import span
 
 log = logging.getLogger(__name__)
 
@@ -256,9 +257,12 @@ class Sender:
             log.exception("a request of %d deliveries cannot be built", len(deliveries))
             message = f"the request cannot be built: {type(error).__name__}"
             return Answer(AnswerClass.REQUEST, code="not_built", message=message, sent=False)
-        return self._client_of(destination, action.family).send(
-            request, deadline=time.monotonic() + self.timing.deadline, write_by=write_by
-        )
+        client = self._client_of(destination, action.family)
+        with span(action.name, destination=destination.name, token=token, deliveries=len(deliveries)) as traced:
+            answer = client.send(request, deadline=time.monotonic() + self.timing.deadline, write_by=write_by)
+            if traced is not None:
+                traced.set_attributes({"answer": answer.klass.value, "status": answer.status or 0})
+        return answer
 
     def _settle(
         self,

@@ -1,4 +1,4 @@
-"""Runs worker processes: starts them, restarts those that die, and stops them in good order."""
+"""Runs workers and the HTTP door as child processes: starts them, restarts those that die, stops them in good order."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -282,6 +283,43 @@ class Workers(Processes):
                 environ or os.environ,
                 logs=logs,
                 files=() if lifeline is None else (lifeline,),
+            )
+            for number in range(processes)
+        ]
+        super().__init__(children, grace=grace)
+
+
+class IntakeProcesses(Processes):
+    """The HTTP door, as child processes that are kept running.
+
+    Args:
+        listening: A bound socket that all of them share. It stays open here, so that connections wait while a process
+            that died is followed by the next.
+        processes: How many.
+        grace: Seconds they get to answer what is on its way when they are stopped.
+        environ: Their environment, with ``REDIS_URL``; this process's unless given.
+        logs: Where they write their logs; this process's standard error unless given.
+        lifeline: File descriptor they hold open while they live (`EmbeddedValkey.lifeline`).
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        *,
+        processes: int = 1,
+        grace: float = 30.0,
+        environ: Mapping[str, str] | None = None,
+        logs: IO[bytes] | None = None,
+        lifeline: int | None = None,
+    ) -> None:
+        files = [listening.fileno(), *([] if lifeline is None else [lifeline])]
+        children = [
+            WorkerProcess(
+                f"intake process {number}",
+                ["-m", "worker.intake", str(listening.fileno())],
+                environ or os.environ,
+                logs=logs,
+                files=files,
             )
             for number in range(processes)
         ]

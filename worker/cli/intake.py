@@ -11,11 +11,10 @@ from worker.cli.output import fail, print_json, stderr, warn
 from worker.destinations import load_destinations
 from worker.intake.limits import Limits
 from worker.intake.openapi import description
-from worker.intake.processes import IntakeProcesses
 from worker.intake.sockets import bind, url_of
 from worker.logs import configure_logging
 from worker.settings import load_settings
-from worker.supervisor import run_processes
+from worker.supervisor import IntakeProcesses, run_processes
 
 
 def intake(

@@ -33,6 +33,7 @@ class Batch:
         count: Events it was accepted with; 0 for kinds that hold none.
         token: This run's token.
         slot: Lane whose rate it has paid for already, ``""`` for none.
+        trace: The ``traceparent`` of who brought it, ``""`` for none.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Batch:
     slot: str = ""
     token: str = ""
     malformed: list[bytes] = field(default_factory=list)
+    trace: str = ""
 
     @property
     def origin(self) -> str:
@@ -92,6 +94,7 @@ class Batches:
         destination: str = "",
         queue: str = "events",
         begun: bool = False,
+        trace: str = "",
     ) -> str:
         """Write a batch and its schedule entry in one transaction; only then is it accepted.
 
@@ -104,6 +107,7 @@ class Batches:
             destination: Restricts it to one destination, or to several: their names, joined by commas.
             queue: The Celery queue it belongs to.
             begun: The caller goes on to run it itself, so nobody else needs to be told for a lease.
+            trace: The ``traceparent`` of who brought it, ``""`` for none.
 
         Returns:
             The batch id.
@@ -119,7 +123,7 @@ class Batches:
         self.store.script(
             "accept",
             [keys.batch(batch_id), keys.schedule, keys.counters],
-            [batch_id, now, due, count, *fields],
+            [batch_id, now, due, count, *fields, *(("trace", trace) if trace else ())],
         )
         return batch_id
 
@@ -225,5 +229,6 @@ def _read(batch_id: str, found: Mapping[bytes, bytes]) -> Batch:
         received_ms=int(found.get(b"received", 0)),
         runs=int(found.get(b"runs", 0)),
         slot=found.get(b"slot", b"").decode(),
+        trace=found.get(b"trace", b"").decode(),
         token=found.get(b"token", b"").decode(),
     )

@@ -18,6 +18,7 @@ from worker.intake.server import serve
 from worker.logs import configure_logging
 from worker.settings import load_settings
 from worker.supervisor import EXIT_USAGE
+from worker.tracing import configure_tracing
 
 
 def main(descriptor: int) -> int:
@@ -25,6 +26,7 @@ def main(descriptor: int) -> int:
     try:
         settings = load_settings()
         configure_logging(settings.log_level, settings.log_format)
+        configure_tracing("intake")
         if settings.redis_url is None:
             msg = "the HTTP door needs REDIS_URL; `msg91-destination up` starts everything on one machine"
             raise ConfigurationError(msg)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from worker.delivery import Batches, StoreUnavailable
 from worker.events import join
@@ -24,13 +25,21 @@ _QUIET = 0.001
 Publish = Callable[[str, str], object]
 
 
+class _Waiting(NamedTuple):
+    """What one request brings, and whom to tell."""
+
+    lines: Sequence[bytes]
+    accepted: asyncio.Future[str]
+    trace: str
+
+
 @dataclass(slots=True)
 class _Group:
     """What waits to be handed over for the same destinations."""
 
     door: str
     destination: str
-    waiting: list[tuple[Sequence[bytes], asyncio.Future[str]]] = field(default_factory=list)
+    waiting: list[_Waiting] = field(default_factory=list)
     events: int = 0
     running: bool = False
 
@@ -56,13 +65,14 @@ class Gathering:
         self._groups: dict[tuple[str, str], _Group] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def hand_over(self, lines: Sequence[bytes], *, door: str, destination: str) -> str:
+    async def hand_over(self, lines: Sequence[bytes], *, door: str, destination: str, trace: str = "") -> str:
         """Hand one request's events over; they stay together.
 
         Args:
             lines: One JSON text each.
             door: Where they came in.
             destination: Names of the destinations they are for, joined by commas.
+            trace: The request's ``traceparent``; that of a batch is its first request's.
 
         Returns:
             The id of the batch that has them, once it is in the store.
@@ -75,7 +85,7 @@ class Gathering:
         if group is None:
             group = self._groups[door, destination] = _Group(door, destination)
         accepted: asyncio.Future[str] = loop.create_future()
-        group.waiting.append((lines, accepted))
+        group.waiting.append(_Waiting(lines, accepted, trace))
         group.events += len(lines)
         if not group.running:
             group.running = True
@@ -111,11 +121,11 @@ class Gathering:
             await asyncio.sleep(_QUIET)
 
     @staticmethod
-    def _take(group: _Group) -> list[tuple[Sequence[bytes], asyncio.Future[str]]]:
+    def _take(group: _Group) -> list[_Waiting]:
         taken, count = [], 0
         for one in group.waiting:
             taken.append(one)
-            count += len(one[0])
+            count += len(one.lines)
             if count >= FULL:
                 break
         del group.waiting[: len(taken)]
@@ -126,12 +136,14 @@ class Gathering:
         self,
         loop: asyncio.AbstractEventLoop,
         group: _Group,
-        taken: list[tuple[Sequence[bytes], asyncio.Future[str]]],
+        taken: list[_Waiting],
     ) -> None:
-        lines = [line for some, _ in taken for line in some]
-        futures = [future for _, future in taken]
+        lines = [line for one in taken for line in one.lines]
+        futures = [one.accepted for one in taken]
         try:
-            batch_id = self._batches.accept(join(lines), len(lines), door=group.door, destination=group.destination)
+            batch_id = self._batches.accept(
+                join(lines), len(lines), door=group.door, destination=group.destination, trace=taken[0].trace
+            )
         except StoreUnavailable as error:
             log.warning("%d events of %d requests are refused: the store is away (%s)", len(lines), len(taken), error)
             loop.call_soon_threadsafe(_fail, futures, "store_away", "the store is away: nothing can be accepted")

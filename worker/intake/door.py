@@ -26,6 +26,7 @@ from worker.intake.tracking import Arrival, Taken
 from worker.queueing import Queueing
 from worker.runtime import Core
 from worker.settings import Settings
+from worker.tracing import span, traceparent
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class Door:
         """
         self.pressure.check()
         names = ",".join([one.name for one in destinations])
-        batch_id = await self.gathering.hand_over(taken.lines, door=door, destination=names)
+        batch_id = await self.gathering.hand_over(taken.lines, door=door, destination=names, trace=traceparent())
         if log.isEnabledFor(logging.DEBUG):
             found = {"arrival": batch_id}
             log.debug("request %s: %d events for %s", arrival.id, len(taken.lines), names, extra=found)
@@ -169,7 +170,9 @@ class Endpoint:
             origin = headers.get(b"origin")
             if origin is not None:
                 self._check_origin(origin)
-            reply = await self.handle(scope, headers, receive, arrival)
+            parent = headers.get(b"traceparent", b"").decode("latin-1")
+            with span(self.name, parent=parent, request=request_id, path=scope["path"]):
+                reply = await self.handle(scope, headers, receive, arrival)
         except Refused as refused:
             await self._refuse(send, refused, arrival)
         except ClientDisconnect:

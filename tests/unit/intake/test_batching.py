@@ -25,7 +25,7 @@ class Batches:
         self.asked = threading.Semaphore(0)
         self.error: Exception | None = None
 
-    def accept(self, body: bytes, count: int, *, door: str, destination: str) -> str:
+    def accept(self, body: bytes, count: int, *, door: str, destination: str, trace: str) -> str:
         """Take a batch, or fail."""
         self.asked.release()
         self.gate.acquire()
