@@ -1,9 +1,11 @@
 """The actions: what a destination can do, one file each."""
 
-from worker.actions.base import Action, ActionContext, Family, FieldError, FieldErrors, Prepared
+from worker.actions.base import Action, ActionContext, Family, FieldError, FieldErrors, Prepared, WhatsAppContext
 from worker.actions.record_user_events import RecordUserEvents
 from worker.actions.send_flow_sms import SendFlowSms
 from worker.actions.send_sms import SendSms
+from worker.actions.send_whatsapp_session import SendWhatsAppSession
+from worker.actions.send_whatsapp_template import SendWhatsAppTemplate
 from worker.actions.upsert_contact import UpsertContact
 
 __all__ = [
@@ -17,10 +19,21 @@ __all__ = [
     "RecordUserEvents",
     "SendFlowSms",
     "SendSms",
+    "SendWhatsAppSession",
+    "SendWhatsAppTemplate",
     "UpsertContact",
+    "WhatsAppContext",
 ]
 
 #: Every action by its name, which mappings and tasks use.
 ACTIONS: dict[str, Action] = {
-    action.name: action for action in (SendSms(), SendFlowSms(), RecordUserEvents(), UpsertContact())
+    action.name: action
+    for action in (
+        SendSms(),
+        SendFlowSms(),
+        SendWhatsAppTemplate(),
+        SendWhatsAppSession(),
+        RecordUserEvents(),
+        UpsertContact(),
+    )
 }

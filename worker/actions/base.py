@@ -13,10 +13,10 @@ from worker.msg91.client import Request
 from worker.msg91.errors import InvalidNumber
 from worker.msg91.numbers import PhoneNumbers
 
-__all__ = ["Action", "ActionContext", "Family", "FieldError", "FieldErrors", "Prepared"]
+__all__ = ["Action", "ActionContext", "Family", "FieldError", "FieldErrors", "Prepared", "WhatsAppContext"]
 
 #: Endpoint families; each destination has one lane for each.
-Family = Literal["sms", "segmento"]
+Family = Literal["sms", "segmento", "whatsapp"]
 
 DEFAULT_EVENTS_PATH: Final = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/events"
 DEFAULT_CONTACTS_PATH: Final = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/contacts"
@@ -56,6 +56,29 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class WhatsAppContext:
+    """What the WhatsApp actions may know of the destination.
+
+    Attributes:
+        numbers: the integrated numbers, digits with country code; an event may name one of them.
+        default_number: the one that is used where the event names none.
+        namespace: of the business account, where the event names none.
+        language: language code of a template where the event names none.
+        single: send template messages one by one, and not many with one request.
+        attached_media: write media of session messages as ``attachment_url``, and not as Meta's objects.
+        correlates: send a correlation id.
+    """
+
+    numbers: tuple[str, ...] = ()
+    default_number: str | None = None
+    namespace: str | None = None
+    language: str = "en"
+    single: bool = False
+    attached_media: bool = False
+    correlates: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class ActionContext:
     """What an action may know of the destination.
 
@@ -74,6 +97,7 @@ class ActionContext:
             say).
         max_parts: longest message, in SMS parts.
         max_sender_length: longest alphanumeric sender id outside India (sources say 11 and 14).
+        whatsapp: what the WhatsApp actions may know.
     """
 
     destination: str
@@ -89,6 +113,7 @@ class ActionContext:
     event_timezone: str = "UTC"
     max_parts: int = 10
     max_sender_length: int = 11
+    whatsapp: WhatsAppContext = WhatsAppContext()
 
 
 class Action(ABC):

@@ -43,6 +43,7 @@ def errors_of(model: DestinationModel, *, record_ttl: float) -> Iterator[Finding
     if model.mode == "allow-list" and not model.allow_list:
         yield Finding(("mode",), "there is no allow_list", "Add one, or use mode: dry to send nothing")
     yield from _lanes(model)
+    yield from _whatsapp(model)
     for name, action in model.actions.items():
         if action.horizon >= record_ttl:
             yield Finding(
@@ -75,6 +76,14 @@ def _lanes(model: DestinationModel) -> Iterator[Finding]:
             yield Finding(("lanes", family, "cost"), "only an SMS has parts", "Use cost: requests")
         if family == "otp" and lane.recipients > 1 and "recipients" in lane.model_fields_set:
             yield Finding(("lanes", family, "recipients"), "a one-time password goes to one recipient", "Remove it")
+
+
+def _whatsapp(model: DestinationModel) -> Iterator[Finding]:
+    whatsapp = model.whatsapp
+    if whatsapp.default_number and whatsapp.numbers and whatsapp.default_number not in whatsapp.numbers:
+        yield Finding(("whatsapp", "default_number"), "it is none of numbers", "Add it there, or take one of them")
+    if "templates_ttl" in whatsapp.model_fields_set and not whatsapp.check_templates:
+        yield Finding(("whatsapp", "templates_ttl"), "it has no effect without check_templates", "Remove it")
 
 
 def warnings_of(model: DestinationModel, *, base_url: str, literal_authkey: bool) -> Iterator[Finding]:

@@ -24,12 +24,14 @@ from worker.configuration.quantities import AsText, Identifier, Origin, Rate, Se
 __all__ = [
     "FAMILIES",
     "ActionModel",
+    "ClevertapModel",
     "DestinationModel",
     "DestinationsFile",
     "LaneModel",
     "LanesModel",
     "SegmentoModel",
     "WebhooksModel",
+    "WhatsAppModel",
 ]
 
 #: Families of endpoints; each destination has one lane for each.
@@ -90,6 +92,17 @@ Key = Annotated[SecretStr, BeforeValidator(_header_value), AsText()]
 UrlPath = Annotated[str, BeforeValidator(_path)]
 
 
+def _integrated(value: Any) -> str:
+    """Read a number as digits with country code."""
+    digits = "".join(character for character in read_identifier(value) if character not in "+ -().")
+    if not (digits.isascii() and digits.isdigit() and 7 <= len(digits) <= 15):
+        raise PydanticCustomError("integrated_number", "expected a number with country code, like +918818888758")
+    return digits.removeprefix("00")
+
+
+IntegratedNumber = Annotated[str, BeforeValidator(_integrated), AsText()]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -143,7 +156,7 @@ class LanesModel(_Model):
     sms: LaneModel = Field(default=LaneModel(), description="`send_sms` and `send_flow_sms`.")
     otp: LaneModel = Field(default=LaneModel(), description="One-time passwords.")
     segmento: LaneModel = Field(default=LaneModel(), description="`record_user_events` and `upsert_contact`.")
-    whatsapp: LaneModel = Field(default=LaneModel(), description="WhatsApp messages.")
+    whatsapp: LaneModel = Field(default=LaneModel(), description="`send_whatsapp_template`, `send_whatsapp_session`.")
     campaign: LaneModel = Field(default=LaneModel(), description="Campaigns.")
 
 
@@ -185,6 +198,46 @@ class SegmentoModel(_Model):
     contacts_path: UrlPath = Field(default=CONTACTS_PATH, description="The path that takes contacts.")
     event_timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
         default="UTC", description="The time zone in which Segmento reads times, like `Asia/Kolkata`."
+    )
+
+
+class ClevertapModel(_Model):
+    """What CleverTap proves itself with; without it, nothing that CleverTap posts is accepted."""
+
+    username: Key = Field(description="The user name that is set at CleverTap, under Authentication.")
+    password: Key = Field(description="The password that is set at CleverTap; best as `${NAME}`.")
+
+
+class WhatsAppModel(_Model):
+    """The part of MSG91 that sends WhatsApp messages."""
+
+    numbers: Annotated[list[IntegratedNumber], BeforeValidator(_one_or_many)] = Field(
+        default=[], description="The integrated numbers, with country code. Needed by mappings that send WhatsApp."
+    )
+    default_number: IntegratedNumber | None = Field(
+        default=None, description="The one that is used when an event names none. Without it: the first of `numbers`."
+    )
+    namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$"), AsText()] | None = Field(
+        default=None, description="The namespace of the business account when an event has none."
+    )
+    language: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*$"), AsText()] = Field(
+        default="en", description="The language code of a template when an event has none."
+    )
+    check_templates: bool = Field(
+        default=True, description="Ask MSG91 for the approved templates, and reject a message with any other."
+    )
+    templates_ttl: Annotated[Seconds, Field(ge=60)] = Field(
+        default=600.0, description="How long the list of approved templates is used; at least a minute."
+    )
+    templates_by: Literal["bulk", "single"] = Field(
+        default="bulk", description="Template messages go with many recipients a request, or one by one (`single`)."
+    )
+    media: Literal["object", "attachment"] = Field(
+        default="object", description="How session media are written: Meta's `object`, or `attachment_url`."
+    )
+    correlation: bool = Field(default=True, description="Send a correlation id (`CRQID`), for delivery reports.")
+    clevertap: ClevertapModel | None = Field(
+        default=None, description="What CleverTap proves itself with: `username` and `password`. Without it: no door."
     )
 
 
@@ -255,6 +308,7 @@ class DestinationModel(_Model):
         default=11, description="The longest sender ID outside India."
     )
     segmento: SegmentoModel = Field(default=SegmentoModel(), description="Where user events and contacts go.")
+    whatsapp: WhatsAppModel = Field(default=WhatsAppModel(), description="How WhatsApp messages are sent.")
     lanes: LanesModel = Field(default=LanesModel(), description="Limits, for each family of endpoints.")
     actions: dict[str, ActionModel] = Field(default={}, description="Retries and lifetimes, by the name of the action.")
 

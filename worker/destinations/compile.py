@@ -6,10 +6,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 import mappings
-from worker.actions import ACTIONS, Action, ActionContext
+from worker.actions import ACTIONS, Action, ActionContext, WhatsAppContext
 from worker.configuration import Problem
 from worker.configuration.files import FileState
-from worker.configuration.model import FAMILIES, ActionModel, DestinationModel, LaneModel
+from worker.configuration.model import FAMILIES, ActionModel, DestinationModel, LaneModel, WhatsAppModel
 from worker.configuration.source import Key, Source
 from worker.delivery import LaneLimits, RetryPolicy
 from worker.destinations.model import ActionPolicy, Destination, InDoubt, LaneSettings
@@ -186,6 +186,20 @@ def _context(model: DestinationModel, numbers: PhoneNumbers) -> ActionContext:
         event_timezone=model.segmento.event_timezone,
         max_parts=model.max_parts,
         max_sender_length=model.max_sender_length,
+        whatsapp=_whatsapp(model.whatsapp),
+    )
+
+
+def _whatsapp(model: WhatsAppModel) -> WhatsAppContext:
+    numbers = tuple(dict.fromkeys([*model.numbers, *([model.default_number] if model.default_number else [])]))
+    return WhatsAppContext(
+        numbers=numbers,
+        default_number=model.default_number or (numbers[0] if numbers else None),
+        namespace=model.namespace,
+        language=model.language,
+        single=model.templates_by == "single",
+        attached_media=model.media == "attachment",
+        correlates=model.correlation,
     )
 
 

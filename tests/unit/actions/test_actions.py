@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mappings import compile_fields
 from worker import actions
-from worker.actions import ACTIONS, Action, ActionContext, FieldErrors
+from worker.actions import ACTIONS, Action, ActionContext, FieldErrors, WhatsAppContext
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.numbers import PhoneNumbers
 
@@ -20,6 +20,7 @@ CONTEXT = ActionContext(
     default_sender="SHOPIN",
     default_template_id="61e8f2a3b4c5d6e7f8091a2b",
     phonebook_id="pb1",
+    whatsapp=WhatsAppContext(numbers=("918888888888",), default_number="918888888888"),
 )
 each = pytest.mark.parametrize("action", ACTIONS.values(), ids=lambda action: action.name)
 
@@ -34,7 +35,14 @@ def test_every_public_name_exists() -> None:
 
 def test_names() -> None:
     """The registry holds the actions under their own, fixed names."""
-    assert list(ACTIONS) == ["send_sms", "send_flow_sms", "record_user_events", "upsert_contact"]
+    assert list(ACTIONS) == [
+        "send_sms",
+        "send_flow_sms",
+        "send_whatsapp_template",
+        "send_whatsapp_session",
+        "record_user_events",
+        "upsert_contact",
+    ]
     assert all(name == action.name for name, action in ACTIONS.items())
 
 
@@ -43,7 +51,7 @@ def test_what_people_receive_is_never_repeatable(action: Action) -> None:
     """An action whose repetition a person would notice is not called repeatable, and its reports can be joined."""
     assert action.people_receive != action.repeatable
     assert action.people_receive <= (action.correlates and action.unique_recipients)
-    assert action.family == ("sms" if action.people_receive else "segmento")
+    assert (action.family == "segmento") != action.people_receive
 
 
 @each
@@ -70,6 +78,8 @@ def test_empty_mapping_names_what_is_missing(action: Action) -> None:
     with pytest.raises(FieldErrors) as caught:
         action.prepare({}, CONTEXT)
     missing = {name for name, field in action.fields.items() if field.get("required")}
+    # A session message needs some content, whichever it is.
+    missing |= {"text"} if action.name == "send_whatsapp_session" else set()
     assert {error.field for error in caught.value.errors} == missing
     assert all(name in str(caught.value) for name in missing)
 

@@ -7,12 +7,17 @@ from typing import Any
 import orjson
 import pytest
 
-from worker.actions import ACTIONS, ActionContext
+from worker.actions import ACTIONS, ActionContext, WhatsAppContext
 from worker.msg91.codes import CODES
 from worker.msg91.numbers import PhoneNumbers
 
 PAGE = (Path(__file__).parents[3] / "docs" / "msg91.md").read_text(encoding="utf-8")
-CONTEXT = ActionContext("msg91", PhoneNumbers("IN"), phonebook_id="{phonebook_id}")
+CONTEXT = ActionContext(
+    "msg91",
+    PhoneNumbers("IN"),
+    phonebook_id="{phonebook_id}",
+    whatsapp=WhatsAppContext(default_number="918888888888"),
+)
 
 EVENTS: dict[str, dict[str, Any]] = {
     "send_sms": {"phone": 918818888758, "message": "Thanks, your order has shipped", "senderID": "MSGIND"},
@@ -21,6 +26,14 @@ EVENTS: dict[str, dict[str, Any]] = {
         "templateId": "61e8f2a3b4c5d6e7f8091a2b",
         "variables": {"firstName": "John"},
     },
+    "send_whatsapp_template": {
+        "phone": 918818888758,
+        "template": "order_shipped",
+        "header": {"type": "image", "value": "https://example.com/a.png"},
+        "body": ["Ada"],
+        "buttons": ["orders/7"],
+    },
+    "send_whatsapp_session": {"phone": 918818888758, "text": "Your order left this morning."},
     "record_user_events": {
         "visitorId": "u-1",
         "eventName": "order-placed",

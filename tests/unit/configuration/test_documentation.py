@@ -14,12 +14,14 @@ from worker.actions import ACTIONS
 from worker.configuration.model import (
     FAMILIES,
     ActionModel,
+    ClevertapModel,
     DestinationModel,
     DestinationsFile,
     LaneModel,
     LanesModel,
     SegmentoModel,
     WebhooksModel,
+    WhatsAppModel,
 )
 from worker.destinations import load_destinations
 from worker.settings import Settings, variable_of
@@ -34,6 +36,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "A lane": LaneModel,
     "An action": ActionModel,
     "Segmento": SegmentoModel,
+    "WhatsApp": WhatsAppModel,
+    "CleverTap": ClevertapModel,
 }
 
 

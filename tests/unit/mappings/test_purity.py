@@ -66,4 +66,10 @@ def test_every_public_name_is_there() -> None:
 def test_presets_and_types_belong_to_the_package() -> None:
     """The presets lie where `presets` looks, and the package says that it is typed."""
     assert (PACKAGE / "py.typed").exists()
-    assert mappings.presets() == ("segment-msg91", "segment-msg91-flow", "segmento-user-events")
+    assert mappings.presets() == (
+        "clevertap-whatsapp",
+        "segment-msg91",
+        "segment-msg91-flow",
+        "segment-whatsapp",
+        "segmento-user-events",
+    )

@@ -1,0 +1,437 @@
+"""WhatsApp at MSG91: the requests, and what their answers say. No I/O.
+
+Template messages go out in one of two forms. *Bulk* carries one template in one language for many recipients, each with
+components in MSG91's own flat form (``body_1``, ``header_1``, ``button_1``). *Single* carries one recipient and
+components as Meta writes them; it takes what has no known flat form: locations, limited-time offers, codes to copy.
+docs/whatsapp.md says how sure each fact is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+
+from worker.msg91.client import Request
+from worker.msg91.numbers import mask
+
+BULK_PATH: Final = "/api/v5/whatsapp/whatsapp-outbound-message/bulk/"
+SINGLE_PATH: Final = "/api/v5/whatsapp/whatsapp-outbound-message/"
+NUMBERS_PATH: Final = "/api/v5/whatsapp/whatsapp-activation/"
+TEMPLATES_PATH: Final = "/api/v5/whatsapp/get-template-client/"
+PANEL_PATH: Final = "/api/v5/whatsapp/client-panel-template/"
+
+#: Templates that one list holds at most; a list that long may lack some.
+MOST_TEMPLATES: Final = 500
+
+#: What a header may be; all but ``text`` and ``location`` are links to a file.
+HEADERS: Final = ("text", "image", "video", "document", "location")
+#: What a button may be given: the rest of its address, what comes back when it is tapped, a code to copy.
+BUTTONS: Final = ("url", "quick_reply", "copy_code")
+#: What a session message may be.
+SESSIONS: Final = ("text", "image", "video", "audio", "document", "location", "contacts", "interactive")
+MEDIA: Final = frozenset({"image", "video", "audio", "document"})
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Which template, as MSG91 knows it.
+
+    Attributes:
+        number: the integrated number it is sent from, digits with country code.
+        name: its name.
+        language: its language code, such as ``en`` or ``en_US``.
+        namespace: the namespace of the business account; None where MSG91 is to find it.
+    """
+
+    number: str
+    name: str
+    language: str
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What fills a template's places for one recipient.
+
+    Attributes:
+        header: its kind under ``type`` (see `HEADERS`), and ``value`` (text or link), ``filename`` of a document, or
+            ``latitude``, ``longitude``, ``name`` and ``address`` of a location.
+        body: values by the number or name of their place.
+        buttons: ``type`` (see `BUTTONS`) and ``value``, by position from 1; buttons without a variable are left out.
+        offer_ends_ms: when a limited-time offer ends, ms since 1970.
+    """
+
+    header: Mapping[str, str] | None = None
+    body: Mapping[str, str] | None = None
+    buttons: Mapping[str, Mapping[str, str]] | None = None
+    offer_ends_ms: int | None = None
+
+    @property
+    def needs_single(self) -> bool:
+        """Whether the flat form of a bulk request has no known place for some of it."""
+        return (
+            self.offer_ends_ms is not None
+            or (self.header or {}).get("type") == "location"
+            or any(button["type"] == "copy_code" for button in (self.buttons or {}).values())
+        )
+
+    def flat(self) -> dict[str, dict[str, str]]:
+        """MSG91's own form, for bulk requests."""
+        found: dict[str, dict[str, str]] = {}
+        if self.header:
+            found["header_1"] = dict(self.header)
+        for place, value in (self.body or {}).items():
+            text = {"type": "text", "value": value}
+            found[f"body_{place}"] = text if place.isdigit() else {**text, "parameter_name": place}
+        for position, button in (self.buttons or {}).items():
+            found[f"button_{position}"] = {"subtype": button["type"], "type": "text", "value": button["value"]}
+        return found
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Meta's form, for single messages."""
+        found: list[dict[str, Any]] = []
+        if self.header:
+            found.append({"type": "header", "parameters": [_header(self.header)]})
+        if self.body:
+            found.append({"type": "body", "parameters": [_variable(*each) for each in self.body.items()]})
+        if self.offer_ends_ms is not None:
+            ends = {"expiration_time_ms": self.offer_ends_ms}
+            offer = {"type": "limited_time_offer", "limited_time_offer": ends}
+            found.append({"type": "limited_time_offer", "parameters": [offer]})
+        for position, button in (self.buttons or {}).items():
+            found.append(
+                {
+                    "type": "button",
+                    "sub_type": button["type"],
+                    "index": str(int(position) - 1),
+                    "parameters": [_BUTTON_PARAMETERS[button["type"]](button["value"])],
+                }
+            )
+        return found
+
+
+def _header(header: Mapping[str, str]) -> dict[str, Any]:
+    kind = header["type"]
+    if kind == "text":
+        return {"type": "text", "text": header["value"]}
+    if kind == "location":
+        return {"type": kind, kind: {key: value for key, value in header.items() if key != "type"}}
+    media = {"link": header["value"]}
+    if "filename" in header:
+        media["filename"] = header["filename"]
+    return {"type": kind, kind: media}
+
+
+def _variable(place: str, value: str) -> dict[str, str]:
+    text = {"type": "text", "text": value}
+    return text if place.isdigit() else {**text, "parameter_name": place}
+
+
+_BUTTON_PARAMETERS: Final = {
+    "url": lambda value: {"type": "text", "text": value},
+    "quick_reply": lambda value: {"type": "payload", "payload": value},
+    "copy_code": lambda value: {"type": "coupon_code", "coupon_code": value},
+}
+
+
+def bulk_template(template: Template, recipients: Sequence[tuple[str, Components]], token: str | None) -> Request:
+    """One template for many recipients; those with the same components share an entry.
+
+    Args:
+        template: the template.
+        recipients: digits with country code, and what fills the template; no number twice.
+        token: correlation id; None leaves it out.
+    """
+    entries: dict[bytes, dict[str, Any]] = {}
+    for number, components in recipients:
+        flat = components.flat()
+        key = orjson.dumps(flat, option=orjson.OPT_SORT_KEYS)
+        entries.setdefault(key, {"to": [], "components": flat})["to"].append(number)
+    named = _named(template)
+    body = {
+        "integrated_number": template.number,
+        "content_type": "template",
+        "payload": {
+            "messaging_product": "whatsapp",
+            "type": "template",
+            "template": {**named, "to_and_components": list(entries.values())},
+        },
+        **_correlated(token),
+    }
+    number, components = recipients[0]
+    sample = {
+        "method": "POST",
+        "path": BULK_PATH,
+        "recipients": len(recipients),
+        "body": {
+            "integrated_number": template.number,
+            "template": {
+                **named,
+                "to_and_components": [{"to": [mask(number)], "components": dict.fromkeys(components.flat(), "…")}],
+            },
+            **_correlated(token),
+        },
+    }
+    return Request("POST", BULK_PATH, orjson.dumps(body), sample=sample)
+
+
+def single_template(template: Template, number: str, components: Components, token: str | None) -> Request:
+    """A template for one recipient, its components in Meta's form."""
+    listed = components.listed()
+    named = _named(template)
+    body = {
+        "integrated_number": template.number,
+        "content_type": "template",
+        "payload": {"to": number, "type": "template", "template": {**named, "components": listed}},
+        **_correlated(token),
+    }
+    sample = {
+        "method": "POST",
+        "path": SINGLE_PATH,
+        "recipients": 1,
+        "body": {
+            "integrated_number": template.number,
+            "to": mask(number),
+            "template": {**named, "components": [one["type"] for one in listed]},
+            **_correlated(token),
+        },
+    }
+    return Request("POST", SINGLE_PATH, orjson.dumps(body), sample=sample)
+
+
+def session(
+    integrated: str, number: str, kind: str, content: Mapping[str, Any], token: str | None, *, attached: bool = False
+) -> Request:
+    """A message inside the 24 hours after a customer wrote.
+
+    Args:
+        integrated: the integrated number it is sent from.
+        number: digits with country code.
+        kind: see `SESSIONS`.
+        content: ``text`` of a text; ``link``, ``caption`` and ``filename`` of media; else Meta's object of that kind.
+        token: correlation id; None leaves it out.
+        attached: write media as ``attachment_url`` beside the kind, and not as Meta's object below ``payload``.
+    """
+    body: dict[str, Any] = {"integrated_number": integrated, "recipient_number": number, "content_type": kind}
+    if kind == "text":
+        body["text"] = content["text"]
+    elif kind in MEDIA and attached:
+        body["attachment_url"] = content["link"]
+        body |= {key: content[key] for key in ("caption", "filename") if key in content}
+    else:
+        what = content["contacts"] if kind == "contacts" else dict(content)
+        body["payload"] = {"type": kind, kind: what}
+    body |= _correlated(token)
+    sample = {
+        "method": "POST",
+        "path": SINGLE_PATH,
+        "recipients": 1,
+        "body": {
+            "integrated_number": integrated,
+            "recipient_number": mask(number),
+            "content_type": kind,
+            **_correlated(token),
+        },
+    }
+    return Request("POST", SINGLE_PATH, orjson.dumps(body), sample=sample)
+
+
+def _named(template: Template) -> dict[str, Any]:
+    return {
+        "name": template.name,
+        "language": {"code": template.language, "policy": "deterministic"},
+        "namespace": template.namespace,
+    }
+
+
+def _correlated(token: str | None) -> dict[str, str]:
+    return {} if token is None else {"CRQID": token}
+
+
+# ---- numbers and templates ----
+
+
+@dataclass(frozen=True, slots=True)
+class IntegratedNumber:
+    """A number that the account can send WhatsApp messages from.
+
+    Attributes:
+        number: digits with country code.
+        name: what it is called at MSG91; empty when nothing says.
+        status: in small letters; empty when nothing says.
+    """
+
+    number: str
+    name: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTemplate:
+    """One template in one language.
+
+    Attributes:
+        id: MSG91's id of this language of it.
+        name: its name.
+        language: its language code.
+        status: ``approved``, ``pending``, ``rejected``, ``paused``, …, in small letters.
+        category: such as ``MARKETING``.
+        namespace: of the business account.
+        components: as Meta describes them: ``type``, ``format``, ``text``, ``buttons``.
+        reason: why it was rejected, where MSG91 says.
+    """
+
+    id: str
+    name: str
+    language: str
+    status: str
+    category: str
+    namespace: str
+    components: tuple[Mapping[str, Any], ...]
+    reason: str
+
+
+def list_numbers() -> Request:
+    """Ask for the account's integrated numbers."""
+    return Request("GET", NUMBERS_PATH, sample={"method": "GET", "path": NUMBERS_PATH})
+
+
+def read_numbers(document: Any) -> list[IntegratedNumber] | None:
+    """Read the integrated numbers; None when the document has no such list."""
+    items = _list_in(document)
+    if items is None:
+        return None
+    found = []
+    for item in items:
+        fields = item if isinstance(item, dict) else {"number": item}
+        number = _first(fields, "integrated_number", "number", "whatsapp_number", "phone_number")
+        digits = "".join(character for character in number if character.isdigit())
+        if digits:
+            name = _first(fields, "display_name", "verified_name", "business_name", "name")
+            status = _first(fields, "status", "number_status", "whatsapp_status").casefold()
+            found.append(IntegratedNumber(digits, name, status))
+    return found
+
+
+def list_templates(
+    number: str, *, name: str | None = None, status: str | None = None, language: str | None = None
+) -> Request:
+    """Ask for the templates of an integrated number, at most `MOST_TEMPLATES` of them."""
+    path = TEMPLATES_PATH + quote(number, safe="")
+    given = {"template_name": name, "template_status": status, "template_language": language}
+    query = {key: value for key, value in given.items() if value}
+    return Request("GET", path, query=query or None, sample={"method": "GET", "path": path, "query": query})
+
+
+def read_templates(document: Any) -> list[ListedTemplate] | None:
+    """Read a list of templates, one entry for each language; None when the document has no such list."""
+    items = _list_in(document)
+    return None if items is None else [one for item in items if isinstance(item, dict) for one in _languages(item)]
+
+
+def _languages(item: Mapping[str, Any]) -> Iterator[ListedTemplate]:
+    languages = item.get("languages")
+    for each in languages if isinstance(languages, list) and languages else [item]:
+        if not isinstance(each, dict):
+            continue
+        components = each.get("code") or each.get("components") or item.get("components") or ()
+        yield ListedTemplate(
+            id=_first(each, "id", "template_id") or _first(item, "id", "template_id"),
+            name=_first(item, "name", "template_name") or _first(each, "name", "template_name"),
+            language=_first(each, "language") or _first(item, "language"),
+            status=(_first(each, "status", "approval_status") or _first(item, "status", "template_status")).casefold(),
+            category=(_first(item, "category") or _first(each, "category")).upper(),
+            namespace=_first(item, "namespace") or _first(each, "namespace"),
+            components=tuple(one for one in components if isinstance(one, dict))
+            if isinstance(components, list | tuple)
+            else (),
+            reason=_said(_first(each, "rejection_reason") or _first(item, "rejection_reason")),
+        )
+
+
+def create_template(
+    number: str,
+    name: str,
+    language: str,
+    category: str,
+    components: Sequence[Mapping[str, Any]],
+    *,
+    url_button: bool | None = None,
+) -> Request:
+    """Hand a template in for approval.
+
+    Args:
+        number: the integrated number.
+        name: small letters, digits and ``_``.
+        language: its language code.
+        category: ``UTILITY``, ``MARKETING`` or ``AUTHENTICATION``.
+        components: as Meta describes them.
+        url_button: whether a button leads to an address that ends in a variable; None looks.
+    """
+    body = {
+        "integrated_number": number,
+        "template_name": name,
+        "language": language,
+        "category": category.upper(),
+        "button_url": has_dynamic_url(components) if url_button is None else url_button,
+        "components": list(components),
+    }
+    return _panel("POST", PANEL_PATH, body, name=name)
+
+
+def edit_template(number: str, template_id: str, components: Sequence[Mapping[str, Any]]) -> Request:
+    """Hand in other components for a template; it has to be approved again."""
+    path = f"{PANEL_PATH}{quote(template_id, safe='')}/"
+    return _panel("PUT", path, {"integrated_number": number, "components": list(components)}, id=template_id)
+
+
+def delete_template(number: str, name: str, template_id: str | None = None) -> Request:
+    """Delete a template: by its id one language of it, without one all that have its name."""
+    if template_id is None:
+        query = {"integrated_number": number, "template_name": name}
+        sample = {"method": "DELETE", "path": PANEL_PATH, "query": query}
+        return Request("DELETE", PANEL_PATH, query=query, sample=sample)
+    path = f"{PANEL_PATH}{quote(template_id, safe='')}/"
+    return _panel("DELETE", path, {"integrated_number": number, "name": name}, id=template_id)
+
+
+def has_dynamic_url(components: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether a template has a button whose address ends in a variable."""
+    return any(
+        isinstance(button, dict) and "{{" in str(button.get("url", ""))
+        for component in components
+        for button in component.get("buttons") or ()
+    )
+
+
+def _panel(method: str, path: str, body: dict[str, Any], **sample: str) -> Request:
+    return Request(method, path, orjson.dumps(body), sample={"method": method, "path": path, **sample})
+
+
+def _list_in(document: Any) -> list[Any] | None:
+    """The list that a document is, or has below ``data``, ``templates`` or ``result``."""
+    for _ in range(2):
+        if isinstance(document, list):
+            return document
+        if not isinstance(document, dict):
+            return None
+        document = next((document[key] for key in ("data", "templates", "result") if key in document), None)
+    return document if isinstance(document, list) else None
+
+
+def _first(fields: Mapping[str, Any], *keys: str) -> str:
+    for key in keys:
+        value = fields.get(key)
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+    return ""
+
+
+def _said(reason: str) -> str:
+    return "" if reason.upper() == "NONE" else reason
