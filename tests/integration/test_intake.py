@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hmac
+import os
+import signal
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -438,3 +441,36 @@ def test_stop_answers_what_it_has_taken() -> None:
             for name in system.core.store.client.scan_iter(f"{system.core.store.keys.batch_prefix}*")
         )
         assert all(f'"{name}"'.encode() in stored for name in accepted)
+
+
+def test_store_that_hangs_does_not_hold_up_senders() -> None:
+    """While the store does not answer at all, senders are told to come back: at once, as soon as that is known."""
+    with System(workers=1, destination=DESTINATION) as system, Intake(system) as intake:
+        assert intake.post("/v1/track", sms(NUMBER, "before it hangs")).status_code == 200
+        pid = int(system.core.store.client.info("server")["process_id"])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            answer = intake.post("/v1/track", sms(NUMBER, "while it hangs"))
+            assert (answer.status_code, answer.json()["code"]) == (429, "store_away")
+            assert answer.elapsed.total_seconds() < 10
+            answer = intake.post("/v1/track", sms(NUMBER, "while it hangs"))
+            assert (answer.status_code, answer.json()["code"]) == (429, "store_away")
+            assert answer.elapsed.total_seconds() < 5
+            assert intake.http.get("/healthz").status_code == 200
+            assert intake.http.get("/readyz").status_code == 503
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: intake.post("/v1/track", sms(NUMBER, "after it hung")).status_code == 200)
+        system.wait_settled()
+        assert deliveries(intake, "after it hung")[0]["state"] == "accepted"
+
+
+def test_broker_that_hangs_does_not_hold_up_senders() -> None:
+    """A broker that takes connections and never answers delays nobody; what was accepted goes on by the schedule."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, System(workers=0, destination=DESTINATION) as system:
+        broker = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        with Intake(system, {"CELERY_BROKER_URL": broker}) as intake:
+            for number in range(30):
+                answer = intake.post("/v1/track", sms(NUMBER + number, f"silent {number}"))
+                assert answer.elapsed.total_seconds() < 5
+                assert answer.status_code in (200, 429)

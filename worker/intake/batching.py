@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -19,6 +20,10 @@ log = logging.getLogger(__name__)
 STORE_PAUSE = 5
 #: Events after which a shared batch is full.
 FULL = 500
+#: Seconds that a request waits for the store; Segment's clients wait 10.
+PATIENCE = 8.0
+#: Batches that wait to be published; more than these are left to the schedule.
+UNPUBLISHED = 64
 #: Seconds of quiet after which nobody is waited for any more.
 _QUIET = 0.001
 
@@ -53,7 +58,7 @@ class Gathering:
     Args:
         batches: The store's batches.
         publish: Tells the broker of a batch.
-        executor: Threads for both; they block.
+        executor: Threads that write to the store.
         linger: Seconds, see above.
     """
 
@@ -64,6 +69,9 @@ class Gathering:
         self._linger = linger
         self._groups: dict[tuple[str, str], _Group] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        # A broker that hangs holds up nobody: what it is not told now, the schedule tells it later.
+        self._publishers = ThreadPoolExecutor(1, thread_name_prefix="publish")
+        self._room = threading.BoundedSemaphore(UNPUBLISHED)
 
     async def hand_over(self, lines: Sequence[bytes], *, door: str, destination: str, trace: str = "") -> str:
         """Hand one request's events over; they stay together.
@@ -92,12 +100,19 @@ class Gathering:
             task = loop.create_task(self._run(group))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return await accepted
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await accepted
+        except TimeoutError:
+            raise later(
+                "store_away", "the store does not answer: nothing is known to be accepted", STORE_PAUSE
+            ) from None
 
     async def close(self) -> None:
         """Wait until everything that was taken in is handed over."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await asyncio.to_thread(self._publishers.shutdown)
 
     async def _run(self, group: _Group) -> None:
         loop = asyncio.get_running_loop()
@@ -154,7 +169,16 @@ class Gathering:
             return
         # The store has them: the senders need not wait for the broker. The schedule publishes what is lost here.
         loop.call_soon_threadsafe(_tell, futures, batch_id)
-        self._publish(batch_id, "events")
+        if self._room.acquire(blocking=False):
+            self._publishers.submit(self._publish_one, batch_id)
+
+    def _publish_one(self, batch_id: str) -> None:
+        try:
+            self._publish(batch_id, "events")
+        except Exception:
+            log.exception("batch %s could not be published; the schedule does it", batch_id)
+        finally:
+            self._room.release()
 
 
 def _tell(futures: list[asyncio.Future[str]], batch_id: str) -> None:

@@ -66,40 +66,42 @@ class Door:
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="intake")
         #: Slow questions never wait behind each other's writes.
         self.readers = ThreadPoolExecutor(4, thread_name_prefix="look")
+        self._watchers = ThreadPoolExecutor(2, thread_name_prefix="watch")
         self.gathering = Gathering(core.batches, queueing.publish, self._writers, linger=settings.intake_linger)
-        self._watch: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Look at store and broker, and go on doing so."""
-        await self.look()
-        self._watch = asyncio.create_task(self._keep_looking())
+        """Look at store, broker and configuration, and go on doing so."""
+        for look in (self._look_at_store, self.pressure.look_at_broker):
+            await self._ask(look)
+            self._watching.append(asyncio.create_task(self._keep(look)))
 
     async def stop(self) -> None:
         """Hand over what was taken in, and end."""
-        if self._watch is not None:
-            self._watch.cancel()
+        for one in self._watching:
+            one.cancel()
         await self.gathering.close()
-        await self.look()
+        await self._ask(self._look_at_store)
         self._writers.shutdown()
         self.readers.shutdown(cancel_futures=True)
+        self._watchers.shutdown(cancel_futures=True)
 
-    async def look(self) -> None:
-        """One look at store, broker and configuration."""
-        await asyncio.get_running_loop().run_in_executor(self.readers, self._look)
-
-    def _look(self) -> None:
-        self.pressure.look()
+    def _look_at_store(self) -> None:
+        self.pressure.look_at_store()
         self.destinations.refresh()
         with contextlib.suppress(StoreUnavailable):
             self.measures.flush()
 
-    async def _keep_looking(self) -> None:
+    async def _ask(self, look: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._watchers, look)
+
+    async def _keep(self, look: Callable[[], None]) -> None:
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
             try:
-                await self.look()
+                await self._ask(look)
             except Exception:
-                log.exception("looking at store and broker failed")
+                log.exception("looking at store or broker failed")
 
     async def take(
         self,

@@ -199,7 +199,8 @@ class FakeStore:
 def test_pressure(queued: bytes | None, messages: int | None, code: str | None) -> None:
     """Nothing is accepted while the store or the broker is away or too much waits; the answer says how long to wait."""
     pressure = Pressure(FakeStore(queued), lambda: messages, limit=100)  # type: ignore[arg-type]
-    pressure.look()
+    pressure.look_at_store()
+    pressure.look_at_broker()
     if code is None:
         pressure.check()
         return
