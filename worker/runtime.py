@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from worker.actions import SendWhatsAppTemplate
+from worker.actions.send_whatsapp_template import template_of
+from worker.deliveries import Delivery
 from worker.delivery import (
     Batches,
     Journal,
@@ -21,6 +24,7 @@ from worker.delivery import (
 )
 from worker.destinations import Destination, Destinations
 from worker.forwarding import Forwarder
+from worker.msg91.approvals import ApprovedTemplates
 from worker.msg91.client import Msg91Client
 from worker.sending import Sender, Timing
 from worker.settings import Settings
@@ -112,6 +116,38 @@ class Clients:
             client.close()
 
 
+class Approvals:
+    """The approved WhatsApp templates of every account, asked for when a message first needs them.
+
+    Args:
+        clients: Who asks.
+    """
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._known: dict[tuple[str, str, float], ApprovedTemplates] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, destination: Destination, delivery: Delivery) -> str | None:
+        """Say why MSG91 would refuse a delivery's template, or None."""
+        settings = destination.configuration.whatsapp
+        if delivery.action != SendWhatsAppTemplate.name or not settings.check_templates:
+            return None
+        template = template_of(delivery.payload)
+        return self._of(destination, settings.templates_ttl).problem(template.number, template.name, template.language)
+
+    def _of(self, destination: Destination, ttl: float) -> ApprovedTemplates:
+        key = (destination.base_url, destination.authkey.get_secret_value(), ttl)
+        with self._lock:
+            found = self._known.get(key)
+            if found is None:
+                client = self._clients.of(destination, SendWhatsAppTemplate.family)
+                found = self._known[key] = ApprovedTemplates(
+                    lambda request, deadline: client.fetch(request, deadline=deadline), ttl=ttl
+                )
+        return found
+
+
 @dataclass(slots=True)
 class Runtime:
     """What a worker process runs on."""
@@ -151,6 +187,7 @@ def build_runtime(
         core.lanes,
         clients.of,
         timing=Timing(deadline=settings.request_deadline, lease=settings.claim_lease),
+        approve=Approvals(clients),
         wake=wake,
         measures=measures,
         stopping=stopping,

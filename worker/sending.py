@@ -38,6 +38,8 @@ from worker.tracing import span
 
 log = logging.getLogger(__name__)
 
+#: Says why MSG91 is known to refuse a delivery (its template is not approved, say), or None.
+Approve = Callable[[Destination, Delivery], str | None]
 #: Tells Celery of a batch that can go now: batch id, queue.
 Wake = Callable[[str, str], object]
 
@@ -88,6 +90,8 @@ class Sender:
         lanes: Its lanes.
         client_of: The MSG91 client for a family of a destination's endpoints.
         timing: How long things may take.
+        approve: Asked before a request leaves, about the first of its deliveries: what it objects to is the same for
+            all that share a request.
         wake: Tells Celery of a batch that can go now.
         measures: Where latencies are added up.
         stopping: Set when the worker shuts down; what has not left by then is handed back.
@@ -101,6 +105,7 @@ class Sender:
         client_of: Callable[[Destination, str], Client],
         *,
         timing: Timing | None = None,
+        approve: Approve | None = None,
         wake: Wake | None = None,
         measures: Measures | None = None,
         stopping: threading.Event | None = None,
@@ -111,6 +116,7 @@ class Sender:
         self._client_of = client_of
         self.timing = timing or Timing()
         self.measures = measures
+        self._approve = approve or (lambda _destination, _delivery: None)
         self._wake = wake or (lambda _batch_id, _queue: None)
         self.stopping = stopping or threading.Event()
 
@@ -171,6 +177,10 @@ class Sender:
         about = f"{destination.name}|{action.name}"
         deliveries = self._expire(deliveries, about, batch, sent)
         if not deliveries:
+            return
+        objection = self._approve(destination, deliveries[0])
+        if objection:
+            self._reject(deliveries, objection, about, batch, sent)
             return
         settings = destination.lanes[action.family]
         lane, limits = settings.name, settings.limits
@@ -342,6 +352,20 @@ class Sender:
             )
             sent.mine |= _parents(late, refused, batch)
         return [one for one in deliveries if one not in late]
+
+    def _reject(self, deliveries: list[Delivery], objection: str, about: str, batch: Batch, sent: Sent) -> None:
+        """Settle what is known to be refused, before anything of it leaves."""
+        now_ms = self.store.now_ms()
+        for one in deliveries:
+            one.remember({"at": now_ms, "errors": [{"field": "template", "message": objection}]})
+        refused = self.ledger.settle(
+            deliveries,
+            [Outcome(State.REJECTED, objection[:160], one.keep()) for one in deliveries],
+            expect=Expectation("-w", batch.id),
+            about=about,
+            origin=batch.origin,
+        )
+        sent.mine |= _parents(deliveries, refused, batch)
 
     def _wait(
         self,

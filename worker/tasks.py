@@ -7,6 +7,8 @@
 | ``worker.send_flow_sms`` | the same for `send_flow_sms` |
 | ``worker.record_user_events`` | the same for `record_user_events` |
 | ``worker.upsert_contact`` | the same for `upsert_contact` |
+| ``worker.send_whatsapp_template`` | the same for `send_whatsapp_template` |
+| ``worker.send_whatsapp_session`` | the same for `send_whatsapp_session` |
 """
 
 from __future__ import annotations
@@ -83,6 +85,18 @@ def record_user_events(self: Task, payloads: Any, destination: str = "", message
 def upsert_contact(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
     """Create or update Segmento contacts."""
     _perform(self, "upsert_contact", payloads, destination, message_id)
+
+
+@app.task(name="worker.send_whatsapp_template", bind=True)
+def send_whatsapp_template(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
+    """Send WhatsApp templates."""
+    _perform(self, "send_whatsapp_template", payloads, destination, message_id)
+
+
+@app.task(name="worker.send_whatsapp_session", bind=True)
+def send_whatsapp_session(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
+    """Send WhatsApp messages to people who wrote within 24 hours."""
+    _perform(self, "send_whatsapp_session", payloads, destination, message_id)
 
 
 def _run(runtime: Runtime, batch_id: str) -> None:
