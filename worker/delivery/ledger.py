@@ -16,6 +16,9 @@ from .store import Store
 
 HOUR_MS = 3_600_000
 
+#: How long a report waits for the answer to its request to be settled, ms.
+EARLY_REPORT_MS = HOUR_MS
+
 
 @dataclass(slots=True)
 class Slip:
@@ -367,18 +370,13 @@ class Ledger:
         later = self.store.now_ms() + round(seconds * 1000)
         self.store.ask(lambda: self.store.client.zadd(self.store.keys.claims, {token: later}, xx=True))
 
-    def token_of(self, request_id: str) -> str | None:
-        """Our token of MSG91's request id, while the index lives."""
-        found = self.store.ask(lambda: self.store.client.get(self.store.keys.request_id(request_id)))
-        return found.decode() if found else None
-
     def report(
         self, *, recipient: str, delivered: bool, reason: str = "", token: str = "", request_id: str = ""
     ) -> str:
         """The operator's word on one message; joined by token or request id, and the recipient.
 
         Args:
-            recipient: The number as it was on the wire.
+            recipient: The number as it was on the wire; may be empty when the token's request had one recipient.
             delivered: Whether it was delivered.
             reason: The operator's reason when it was not.
             token: The correlation token, when the report echoes it.
@@ -386,18 +384,30 @@ class Ledger:
 
         Returns:
             ``settled``, ``recorded``, ``repeated``, ``pending``, ``other``, ``unknown`` as in ``report.lua``,
-            or ``unmatched`` when no request of ours fits.
+            ``early`` when it waits for the answer to its request, or ``unmatched`` when no request of ours fits.
         """
-        token = token or (self.token_of(request_id) or "" if request_id else "")
-        if not token:
+        letter = "d" if delivered else "u"
+        reason = reason[:100].replace("|", "/")
+        hashed = recipient_hash(recipient) if recipient else ""
+        if token:
+            found = self._report(token, hashed, letter, reason)
+            if found != "unmatched" or not request_id:
+                return found
+        if not request_id or not hashed:
             return "unmatched"
-        return self._report(token, recipient_hash(recipient), "d" if delivered else "u", reason)
+        name = self.store.keys.request_id(request_id)
+        answer = self.store.script("early", [name], [hashed, f"{letter}|{reason}", EARLY_REPORT_MS])
+        return self._report(answer.decode(), hashed, letter, reason) if answer else "early"
 
     def _report(self, token: str, hashed: str, letter: str, reason: str) -> str:
         keys = self.store.keys
         claim = self.request(token)
-        key = claim.deliveries.get(hashed) if claim else None
-        if claim is None or key is None:
+        if claim is None:
+            return "unmatched"
+        if not hashed and len(claim.deliveries) == 1:
+            hashed = next(iter(claim.deliveries))
+        key = claim.deliveries.get(hashed)
+        if key is None:
             return "unmatched"
         now = self.store.now_ms()
         hour, ends = self._life_ends(now)
@@ -415,7 +425,7 @@ class Ledger:
                 keys.kept(key),
             ],
             [
-                now, token, hashed, letter, reason[:100].replace("|", "/"), hour, ends,
+                now, token, hashed, letter, reason, hour, ends,
                 claim.about, about, lines, self.retention.journal,
             ],
         )  # fmt: skip

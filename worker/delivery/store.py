@@ -33,6 +33,7 @@ SCRIPTS = (
     "begin",
     "claim",
     "discard",
+    "early",
     "extend",
     "finish",
     "fold",

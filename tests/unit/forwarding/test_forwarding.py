@@ -362,3 +362,26 @@ def test_shutdown_hands_back_what_has_not_left(house: House) -> None:
     house.run_due(0.01)
     assert house.states() == {"accepted": 3}
     assert len(house.sent) == 3
+
+
+def test_a_report_that_comes_before_the_answer_waits_for_it(house: House) -> None:
+    """A report by MSG91's request id may overtake the answer that tells us the id: it is applied when that comes."""
+
+    def report_first(_request: Request) -> Answer:
+        found = house.ledger.report(recipient=str(A), delivered=True, request_id=ACCEPTED.request_id or "")
+        assert found == "early"
+        return ACCEPTED
+
+    house.answers = [report_first]
+    house.forward(track(A, "1"))
+    assert house.states() == {"delivered": 1}
+
+
+def test_a_report_without_a_number_joins_a_request_of_one(house: House) -> None:
+    """Reports that carry the correlation id alone are joined where it can mean one message only."""
+    house.forward(track(A, "1"))
+    house.forward(track(A + 1, "2"), track(A + 2, "3"))
+    one, two = (request["CRQID"] for request in house.requests)
+    assert house.ledger.report(recipient="", delivered=False, token=one, reason="absent") == "recorded"
+    assert house.ledger.report(recipient="", delivered=True, token=two) == "unmatched"
+    assert house.states() == {"accepted": 2, "undelivered": 1}

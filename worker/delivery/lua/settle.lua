@@ -6,7 +6,7 @@
 --       4 schedule      zset    batch id -> due (ms)
 --       5 claims        zset    token -> end of lease (ms)
 --       6 request       hash    index of the request (untouched when ARGV 11 is '')
---       7 request id    string  MSG91's request id -> token (untouched when ARGV 12 is '')
+--       7 request id    string  MSG91's request id -> token (untouched when ARGV 12 is ''); a hash of early reports before
 --       8 attention:i   zset    in doubt    9 attention:x zset dead    10 attention:r zset rejected
 --       11 ..           string  n records
 --       then            string  k kept payloads, k being 0 or n
@@ -163,6 +163,13 @@ if token ~= '' then
   if redis.call('HDEL', KEYS[6], '_items') == 1 or redis.call('EXISTS', KEYS[6]) == 1 then
     if ARGV[12] ~= '' then
       redis.call('HSET', KEYS[6], '_request_id', ARGV[12])
+      if redis.call('TYPE', KEYS[7]).ok == 'hash' then
+        -- reports that came before this answer: see early
+        local early = redis.call('HGETALL', KEYS[7])
+        for i = 1, #early, 2 do
+          redis.call('HSET', KEYS[6], '_reports', '1', '_report:' .. early[i], early[i + 1])
+        end
+      end
       redis.call('SET', KEYS[7], token, 'PX', ARGV[13])
     end
     if string.find(table.concat(kept_letters), '[aidu]') or #refused > 0 then
