@@ -60,9 +60,11 @@ def forget(
         core = connection.core
         destinations = needed(connection.settings)
         person = Person.known_to(destinations, phone=phone, user=user)
-        keys = int(core.store.ask(core.store.client.dbsize))
-        if not dry_run:
-            ask("Erase them for good?", yes=yes)
+        if not dry_run and not yes:
+            with progress("looking", 0) as advance:
+                preview = erase(core, destinations, person, by=by(), dry=True, on_progress=advance)
+            _print(preview, would_be=True)
+            ask("Erase this for good?", yes=yes)
         end = time.monotonic() + PATIENCE
 
         def wait(under_way: int) -> bool:
@@ -72,21 +74,21 @@ def forget(
             time.sleep(POLL)
             return True
 
-        with progress("looking", keys) as advance:
+        with progress("looking" if dry_run else "erasing", 0) as advance:
             erased = erase(core, destinations, person, by=by(), dry=dry_run, wait=wait, on_progress=advance)
     if json_:
         print_json({"dry_run": dry_run, **asdict(erased)})
     else:
-        _print(erased, dry_run)
+        _print(erased, would_be=dry_run)
     if erased.under_way and not dry_run:
         raise typer.Exit(Exit.PROBLEM)
 
 
-def _print(erased: Erased, dry_run: bool) -> None:
+def _print(erased: Erased, *, would_be: bool) -> None:
     counts = {name: count for name, count in asdict(erased).items() if name in _WORDS and count}
     if counts:
         table(
-            ("what", "count", "would be" if dry_run else "now"),
+            ("what", "count", "would be" if would_be else "now"),
             [(_WORDS[name][0], f"{count:,}", _WORDS[name][1]) for name, count in counts.items()],
         )
     else:

@@ -157,8 +157,12 @@ class _Eraser:
                 return
 
     def _kept(self, keys: list[str]) -> None:
-        blobs = self.core.ledger.kept(keys)
-        mine = {key: restore(blob) for key, blob in zip(keys, blobs, strict=True) if blob and names(self.person, blob)}
+        store = self.core.store
+        raws = store.ask(lambda: store.client.mget([store.keys.kept(key) for key in keys]))
+        mine: dict[str, Delivery] = {}
+        for key, raw in zip(keys, raws, strict=True):
+            if raw and self.person.may_be_named_in(raw) and names(self.person, blob := orjson.loads(raw)):
+                mine[key] = restore(blob)
         if not mine:
             return
         self._keys |= set(mine)
@@ -181,7 +185,6 @@ class _Eraser:
         self._discard(doubts)
         self.erased.over += self._discard(over)
         if stale:
-            store = self.core.store
             store.ask(lambda: store.client.delete(*[store.keys.kept(key) for key in stale]))
 
     def _discard(self, deliveries: Sequence[Delivery]) -> int:

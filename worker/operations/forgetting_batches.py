@@ -76,7 +76,7 @@ class BatchEraser:
     def erase(self, batch_ids: Sequence[str]) -> None:
         """Erase the person from these batches."""
         for look in self._core.batches.look(batch_ids):
-            if look is None:
+            if look is None or not self._person.may_be_named_in(look.batch.body):
                 continue
             match look.batch.kind:
                 case Kind.EVENTS:
@@ -107,7 +107,7 @@ class BatchEraser:
         mine = {
             position
             for position, (event, line) in enumerate(zip(events, lines, strict=True))
-            if self._names_event(event, line)
+            if self._person.may_be_named_in(line) and self._names_event(event, line)
         }
         if not mine:
             return False
@@ -151,16 +151,19 @@ class BatchEraser:
 
     def _deliveries(self, look: Look) -> bool:
         batch = look.batch
-        members = kept.load(batch.body)
-        mine = [one for one in members if names(self._person, one.as_kept())]
+        rest: list[dict[str, Any]] = []
+        mine: list[Delivery] = []
+        for one in orjson.loads(batch.body):
+            if names(self._person, one):
+                mine.append(kept.restore(one))
+            else:
+                rest.append(one)
         if not mine:
             return False
         self.waiting += self._suppress(mine, batch, "w", batch.id)
         if self._dry:
             return True
-        gone = {one.key for one in mine}
-        rest = [one for one in members if one.key not in gone]
-        self._core.batches.rewrite(batch, kept.dump(rest), items=len(rest))
+        self._core.batches.rewrite(batch, orjson.dumps(rest), items=len(rest))
         if not rest and not look.running:
             taken = self._core.batches.begin(batch.id)
             if taken is not None:

@@ -27,7 +27,10 @@ def test_it_asks_and_erases(stage: Any) -> None:
     """Without a yes nothing; with it everything of theirs, and of nobody else."""
     bring(stage, DOWN, "a", "b")
     bring(stage, None, "q", "r")
-    assert stage.run("forget", "--phone", str(NUMBER)).exit_code == 2
+    asked = stage.run("forget", "--phone", str(NUMBER))
+    assert asked.exit_code == 2
+    assert "events not looked at yet\t1\temptied" in asked.stdout
+    assert "Erase this for good?" in asked.stderr
     document = stage.json("forget", "--phone", str(NUMBER), "--yes", "--json")
     assert (document["over"], document["queued"], document["under_way"], document["dry_run"]) == (1, 1, 0, False)
     assert [one["message_id"] for one in stage.json("dead-letters", "list", "--json")["deliveries"]] == ["b"]

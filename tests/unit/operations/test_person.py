@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import phonenumbers
 import pytest
 from hypothesis import given
@@ -155,6 +156,35 @@ def test_any_number_with_a_plus_is_found_in_any_text(digits: str, gaps: list[str
     person = Person([INDIA], phone=f"+{digits}")
     spaced = "+" + "".join(digit + gap for digit, gap in zip(digits, gaps, strict=False))
     assert person.is_named_in(f"{before}{spaced}{after}")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.text(max_size=8)
+    | st.sampled_from(["+91 88188 88758", "918818888758", "९१८८१८८८८७५८", "(0)88188\u00a088758", "a\u000188188-88758"])
+    | st.sampled_from([918818888758, 8818888758, 918818888758.0]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "userId", "traits"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(data=JSON)
+def test_the_quick_look_is_never_wrong_when_it_says_no(data: Any) -> None:
+    """Whatever names somebody is looked at closely, also in other scripts and with control characters inside."""
+    person = Person([INDIA], phone="8818888758", user='u"1')
+    data = [data, {"userId": data}]
+    if person.is_named_in(data):
+        assert person.may_be_named_in(orjson.dumps(data))
+
+
+def test_the_quick_look_spares_the_others() -> None:
+    """An event of somebody else is told from its bytes alone; an id is found as JSON writes it."""
+    person = Person([INDIA], phone="8818888758", user='u"1')
+    assert not person.may_be_named_in(orjson.dumps({"phone": "918818888759", "text": "née", "at": 1763655012345}))
+    assert person.may_be_named_in(orjson.dumps({"userId": 'u"1'}))
 
 
 @given(first=st.sampled_from(EXAMPLES), second=st.sampled_from(EXAMPLES))
