@@ -236,6 +236,13 @@ def test_deliveries_are_shown_to_who_may_see_them(door: Intake) -> None:
     assert door.http.get("/v1/deliveries/nobody", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/track/", "/v1/webhooks/json", "/v1/deliveries/a%0Ab", "/%00"])
+def test_addresses_that_are_none(path: str, door: Intake) -> None:
+    """Any other address is answered like everything else, in JSON."""
+    answer = door.http.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 def test_health_and_readiness(system: System, door: Intake) -> None:
     """The process says that it lives, and what store, broker and lanes do."""
     assert door.http.get("/healthz").json() == {"status": "ok"}

@@ -57,6 +57,8 @@ def create_app(door: Door) -> Starlette:
         Route("/healthz", HealthEndpoint(door, "health")),
         Route("/readyz", ReadyEndpoint(door, "health")),
         Route("/metrics", MetricsEndpoint(door, "metrics")),
-        Route("/{path:path}", NowhereEndpoint(door, "nowhere")),
     ]
-    return Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=middleware, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    app.router.default = NowhereEndpoint(door, "nowhere")
+    return app
