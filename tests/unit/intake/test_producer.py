@@ -45,6 +45,7 @@ class Way:
     def __init__(self) -> None:
         self.sent: list[tuple[str, list[bytes]]] = []
         self.tried: list[tuple[str, list[bytes]]] = []
+        self.told: list[str] = []
         self.error: Exception | None = None
         self.closed = threading.Event()
         self.open = threading.Event()
@@ -57,6 +58,10 @@ class Way:
         if self.error is not None:
             raise self.error
         self.sent.append((batch_id, list(lines)))
+
+    def tell(self, batch_id: str) -> None:
+        """Remember it."""
+        self.told.append(batch_id)
 
     def close(self) -> None:
         """Remember it."""
@@ -276,6 +281,7 @@ def test_a_failed_batch_is_tried_again_under_its_id(way: Way, make: Callable[...
     way.error = None
     engine.flush(5.0)
     assert len({batch_id for batch_id, _ in way.tried}) == 2
+    wait_until(lambda: way.told == [batch_id for batch_id, _ in way.sent], what="told once of each")
     assert all(one == way.tried[0] for one in way.tried[:-1])
     assert way.lines == [b"0", b"1", b"2", b"3"]
 
@@ -420,7 +426,7 @@ def test_events_are_in_the_store_and_celery_is_told(producer: Callable[..., Prod
     ids = [one.track("u1", "Signed Up"), one.send(TRACK)]
     one.flush(10.0)
     assert [event["messageId"] for event in accepted(store)] == ids
-    assert told(store) == 1
+    wait_until(lambda: told(store) == 1, what="Celery is told")
     assert holding(store).counts.events["received"] == 2
     assert one.pending == 0
 

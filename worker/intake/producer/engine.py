@@ -56,6 +56,7 @@ class Engine:
         self._hurry_until = 0  # events up to this one do not linger
         self._is_closing = False
         self._given_up = threading.Event()
+        self._sending = threading.Lock()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
         self._thread.start()
@@ -69,6 +70,17 @@ class Engine:
     def exit_timeout(self) -> float:
         """Seconds that the end of the process may wait for it."""
         return self._limits.exit_timeout
+
+    def hold(self, timeout: float) -> bool:
+        """Keep the thread out of the libraries that it sends with, until `let_go`; ``False`` when it does not come out.
+
+        They have locks of their own, and a child that is forked while the thread holds one could never take it.
+        """
+        return self._sending.acquire(timeout=timeout)
+
+    def let_go(self) -> None:
+        """Undo `hold`."""
+        self._sending.release()
 
     @property
     def pending(self) -> int:
@@ -158,8 +170,9 @@ class Engine:
             pause = PAUSE
             while not self._given_up.is_set():
                 try:
-                    way = way or self._open_way()
-                    way.send(batch_id, lines)
+                    with self._sending:
+                        way = way or self._open_way()
+                        way.send(batch_id, lines)
                 except QueueTooLong as error:
                     self._note(error)
                     self._given_up.wait(PAUSE)
@@ -169,6 +182,8 @@ class Engine:
                     pause = min(pause * 2, PAUSE_CAP)
                 else:
                     self._confirm(lines)
+                    with self._sending:
+                        way.tell(batch_id)
                     break
         if way is not None:
             way.close()

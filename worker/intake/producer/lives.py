@@ -18,8 +18,13 @@ from worker.intake.producer.errors import NotAccepted
 
 log = logging.getLogger(__name__)
 
+#: Seconds that a fork waits, at most, for a batch under way.
+FORK_WAIT = 1.0
+
 _engines: list[Engine] = []
 _on_fork: list[weakref.WeakMethod[Callable[[], Any]]] = []
+#: Engines that are held still while a process forks.
+_held: list[Engine] = []
 #: What a child has from its parent: never used, and kept, so that nothing of it is finalised in the child either.
 _inherited: list[object] = []
 
@@ -61,7 +66,18 @@ def _end(how: Callable[[Engine], None]) -> None:
             log.error("at the end of the process: %s", error)  # noqa: TRY400 - the stack says nothing more
 
 
+def _before_fork() -> None:
+    _held.extend(engine for engine in _engines if engine.hold(FORK_WAIT))
+
+
+def _in_parent() -> None:
+    while _held:
+        _held.pop().let_go()
+
+
 def _in_child() -> None:
+    _inherited.extend(_held)
+    _held.clear()
     _inherited.extend(_engines)
     _engines.clear()
     for one in _on_fork:
@@ -70,7 +86,7 @@ def _in_child() -> None:
             _inherited.append(forget())
 
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 atexit.register(close_all)
 worker_process_shutdown.connect(flush_all, dispatch_uid="msg91-destination-producer")
 worker_shutdown.connect(flush_all, dispatch_uid="msg91-destination-producer")

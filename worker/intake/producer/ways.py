@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -23,6 +24,8 @@ from worker.intake.producer.errors import QueueTooLong
 log = logging.getLogger(__name__)
 
 FORWARD_EVENTS = "worker.forward_events"
+#: Seconds in which a broker that did not answer is not asked again, doubled up to the cap.
+BROKER_PAUSE, BROKER_PAUSE_CAP = 1.0, 30.0
 
 
 class Way(Protocol):
@@ -30,6 +33,9 @@ class Way(Protocol):
 
     def send(self, batch_id: str, lines: Sequence[bytes]) -> None:
         """Hand a batch over, or raise; doing it again under the same id is safe."""
+
+    def tell(self, batch_id: str) -> None:
+        """Have a batch that was handed over worked on at once; never raises."""
 
     def close(self) -> None:
         """Close connections."""
@@ -41,6 +47,8 @@ class Broker:
     def __init__(self, url: str, namespace: str) -> None:
         self._app = Celery(set_as_current=False)
         configure(self._app, url, namespace=namespace)
+        # Nobody would send the beats while there is nothing to publish.
+        self._app.conf.broker_heartbeat = 0
         if url.startswith(("amqp", "pyamqp")):
             # Otherwise nothing says whether the broker has a message.
             self._app.conf.broker_transport_options = {"confirm_publish": True}
@@ -101,10 +109,11 @@ class ClaimCheck:
         self._queue = queue
         self._queue_limit = queue_limit
         self._is_open = False
-        self._broker_is_away = False
+        self._pause = 0.0
+        self._broker_again = 0.0
 
     def send(self, batch_id: str, lines: Sequence[bytes]) -> None:
-        """Take the claim check; a broker that is away does no harm, the schedule has the batch.
+        """Take the claim check.
 
         Raises:
             QueueTooLong: nothing was handed over.
@@ -122,13 +131,19 @@ class ClaimCheck:
             destination=self._destination,
             queue=self._queue,
         )
+
+    def tell(self, batch_id: str) -> None:
+        """Tell Celery; a broker that is away does no harm, the schedule has the batch."""
+        if time.monotonic() < self._broker_again:
+            return
         try:
             self._broker.publish({"batch_id": batch_id}, queue=self._queue, task_id=batch_id, label=batch_id)
-            self._broker_is_away = False
-        except Exception as error:  # noqa: BLE001 - each transport has its own; the batch is accepted in any case
-            if not self._broker_is_away:
+            self._pause = 0.0
+        except Exception as error:  # noqa: BLE001 - each transport has its own, and the batch is accepted in any case
+            if not self._pause:
                 log.warning("the broker is away (%s); accepted batches wait in the schedule", type(error).__name__)
-            self._broker_is_away = True
+            self._pause = min(max(2 * self._pause, BROKER_PAUSE), BROKER_PAUSE_CAP)
+            self._broker_again = time.monotonic() + self._pause
 
     def close(self) -> None:
         """Close connections."""
@@ -155,6 +170,9 @@ class Inline:
         events = orjson.loads(b"[" + b",".join(lines) + b"]")
         arguments = {"events": events, "destination": self._destination}
         self._broker.publish(arguments, queue=self._queue, task_id=batch_id, label=f"{len(events)} events")
+
+    def tell(self, batch_id: str) -> None:
+        """The message has told already."""
 
     def close(self) -> None:
         """Close the connection."""
