@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -27,6 +27,9 @@ class Kind(StrEnum):
     CONTACTS = "contacts"
     OTP_VERIFY = "otp-verify"
     BALANCE = "balance"
+    WHATSAPP = "whatsapp"
+    WHATSAPP_LISTS = "whatsapp-lists"
+    WHATSAPP_PANEL = "whatsapp-panel"
     UNKNOWN = "unknown"
 
 
@@ -71,6 +74,7 @@ class Verdict:
         numbers: The recipients, where they are phone numbers.
         fingerprint: Equal for identical requests; ``None`` where MSG91 does not look for them.
         contact: Phonebook id and contact id that taking the request makes known.
+        effect: What taking the request changes, where that is more.
     """
 
     kind: Kind
@@ -82,6 +86,7 @@ class Verdict:
     numbers: list[str] = field(default_factory=list)
     fingerprint: bytes | None = None
     contact: tuple[str, str] | None = None
+    effect: Callable[[], None] | None = None
 
 
 def refuse(

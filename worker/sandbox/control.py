@@ -7,6 +7,7 @@ its own. A sandbox that has a control token asks everyone for it; one on other a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from hmac import compare_digest
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
@@ -107,6 +108,19 @@ def _set_templates(call: Call, _rest: str, stand_in: StandIn) -> Reply:
     return _show({"templates": templates})
 
 
+def _show_whatsapp(_call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    account = stand_in.provider.whatsapp
+    return _show({"numbers": account.numbers, "templates": [asdict(one) for one in account.templates]})
+
+
+def _set_whatsapp(call: Call, rest: str, stand_in: StandIn) -> Reply:
+    try:
+        stand_in.provider.whatsapp.set(call.fields)
+    except ValueError as wrong:
+        return _refuse(400, str(wrong))
+    return _show_whatsapp(call, rest, stand_in)
+
+
 _HANDLERS: Final[dict[tuple[str, str], Callable[[Call, str, StandIn], Reply]]] = {
     ("GET", ""): _about,
     ("GET", "health"): _health,
@@ -117,6 +131,8 @@ _HANDLERS: Final[dict[tuple[str, str], Callable[[Call, str, StandIn], Reply]]] =
     ("DELETE", "faults"): _remove_faults,
     ("GET", "templates"): _list_templates,
     ("PUT", "templates"): _set_templates,
+    ("GET", "whatsapp"): _show_whatsapp,
+    ("PUT", "whatsapp"): _set_whatsapp,
 }
 
 

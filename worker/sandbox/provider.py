@@ -16,6 +16,9 @@ from worker.sandbox.answers import HTML, Envelope, Reply, authkey_error, json_re
 from worker.sandbox.calls import Call, Kind, Verdict, refuse
 from worker.sandbox.segmento import Phonebooks, judge_contact, judge_events
 from worker.sandbox.sms import judge_flow, judge_sendsms, refuse_template
+from worker.sandbox.whatsapp import WhatsApp
+from worker.sandbox.whatsapp import judge as judge_whatsapp
+from worker.sandbox.whatsapp import route as whatsapp_route
 
 #: A template id that no account has.
 UNKNOWN_TEMPLATE: Final = "0" * 24
@@ -38,8 +41,12 @@ _ENVELOPES: Final[dict[Kind, Envelope]] = {
     Kind.BALANCE: Envelope.LEGACY,
     Kind.EVENTS: Envelope.SERVICE,
     Kind.CONTACTS: Envelope.SERVICE,
+    Kind.WHATSAPP: Envelope.SERVICE,
+    Kind.WHATSAPP_LISTS: Envelope.SERVICE,
+    Kind.WHATSAPP_PANEL: Envelope.SERVICE,
     Kind.UNKNOWN: Envelope.NONE,
 }
+_WHATSAPP: Final = frozenset({Kind.WHATSAPP, Kind.WHATSAPP_LISTS, Kind.WHATSAPP_PANEL})
 
 
 class Provider:
@@ -61,6 +68,7 @@ class Provider:
         duplicate_window: float = 10.0,
     ) -> None:
         self.phonebooks = Phonebooks()
+        self.whatsapp = WhatsApp()
         self.templates: frozenset[str] | None = None if templates is None else frozenset(templates)
         self._authkeys = tuple(key.encode() for key in authkeys)
         self._unknown_templates = frozenset(unknown_templates) | {UNKNOWN_TEMPLATE}
@@ -93,6 +101,8 @@ class Provider:
         """Remember a request that was taken at ``now`` (seconds)."""
         if verdict.contact is not None:
             self.phonebooks.add(*verdict.contact)
+        if verdict.effect is not None:
+            verdict.effect()
         if verdict.fingerprint is not None and self._window:
             self._forget_before(now - self._window)
             self._taken.pop(verdict.fingerprint, None)
@@ -105,6 +115,8 @@ class Provider:
         if kind is Kind.BALANCE:
             return Verdict(kind, Envelope.LEGACY, Reply(200, b"100000", HTML))
         request_id = self._next_request_id()
+        if kind in _WHATSAPP:
+            return judge_whatsapp(call, self.whatsapp, request_id)
         if kind is Kind.SMS:
             return judge_sendsms(call, request_id)
         if kind is Kind.FLOW:
@@ -134,6 +146,7 @@ class Provider:
 
 def _route(call: Call) -> tuple[Kind, str | None]:
     kind = _PATHS.get((call.method, call.path))
+    kind = kind or whatsapp_route(call)
     if kind is not None:
         return kind, None
     match = _PHONEBOOK.fullmatch(call.path) if call.method == "POST" else None
