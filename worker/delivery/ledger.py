@@ -423,6 +423,7 @@ class Ledger:
                 keys.attention("i"),
                 keys.record(key),
                 keys.kept(key),
+                keys.attention("x"),
             ],
             [
                 now, token, hashed, letter, reason, hour, ends,

@@ -5,12 +5,13 @@ A delivery is one (event, mapping) pair. It is in exactly one of these states fr
     (new) ──► sending ──► accepted ──► delivered | undelivered
       │         │  ▲
       │         │  └── scheduled ◄── operator replay / resend
-      │         ├────► scheduled
+      │         ├────► scheduled | delivered | undelivered (a report was quicker than an answer that says "try again")
       │         ├────► in_doubt ──► scheduled | accepted | delivered | undelivered | dead
       │         └────► rejected | dead
       └─► scheduled | rejected | expired | suppressed | dead (an operator dropped it before it was sent)
 
 Of a person who is to be forgotten nothing is kept: what waits becomes ``suppressed``, what is in doubt ``dead``.
+A report that proves a message to have left settles what was given up, too: ``dead`` becomes ``delivered``.
 All transitions are written here; the Lua scripts check them against the record they find.
 """
 
@@ -68,7 +69,16 @@ KEPT = frozenset({State.IN_DOUBT, State.DEAD, State.REJECTED})
 TRANSITIONS: dict[State | None, frozenset[State]] = {
     None: frozenset({State.SENDING, State.SCHEDULED, State.REJECTED, State.EXPIRED, State.SUPPRESSED, State.DEAD}),
     State.SENDING: frozenset(
-        {State.ACCEPTED, State.SCHEDULED, State.REJECTED, State.DEAD, State.IN_DOUBT, State.EXPIRED}
+        {
+            State.ACCEPTED,
+            State.DELIVERED,
+            State.UNDELIVERED,
+            State.SCHEDULED,
+            State.REJECTED,
+            State.DEAD,
+            State.IN_DOUBT,
+            State.EXPIRED,
+        }
     ),
     State.SCHEDULED: frozenset(
         {State.SENDING, State.SCHEDULED, State.EXPIRED, State.SUPPRESSED, State.DEAD, State.REJECTED}
@@ -88,7 +98,7 @@ TRANSITIONS: dict[State | None, frozenset[State]] = {
     State.DELIVERED: frozenset({State.UNDELIVERED}),
     State.UNDELIVERED: frozenset({State.DELIVERED}),
     State.REJECTED: frozenset({State.SCHEDULED}),
-    State.DEAD: frozenset({State.SCHEDULED}),
+    State.DEAD: frozenset({State.SCHEDULED, State.DELIVERED, State.UNDELIVERED}),
     State.EXPIRED: frozenset(),
     State.SUPPRESSED: frozenset(),
 }

@@ -135,3 +135,39 @@ def test_a_request_that_left_nothing_leaves_no_index(bench: Bench) -> None:
     waiting = Waiting(bench.store.now_ms() + 1000, b"[]", 1)
     bench.settle([slip(0)], Outcome(State.SCHEDULED, "503"), token=token, waiting=[waiting])
     assert bench.ledger.request(token) is None
+
+
+def test_a_report_is_believed_more_than_a_gateway(bench: Bench) -> None:
+    """The report came, then a 503 that says "not taken": what was delivered is not sent again, the other one is."""
+    token, _ = bench.claim(slips(2))
+    assert report(bench, 0, token=token) == "pending"
+    waiting = Waiting(bench.store.now_ms() + 1000, b"[]", 2)
+    bench.settle(slips(2), Outcome(State.SCHEDULED, "503"), token=token, waiting=[waiting])
+    assert bench.states() == {"delivered": 1, "scheduled": 1}
+    assert (bench.record(slip(0)).ref, bench.record(slip(1)).ref) == (token, waiting.id)
+    _, blocked = bench.claim(slips(2), batch=waiting.id)
+    assert set(blocked) == {0}
+    assert [line.state for line in bench.journal.of(slip(0).key)] == [State.DELIVERED]
+
+
+def test_a_report_proves_that_all_of_a_request_left(bench: Bench) -> None:
+    """When every delivery of a request was reported no batch is made for a retry."""
+    token, _ = bench.claim([slip(0)])
+    report(bench, 0, token=token, delivered=False)
+    waiting = Waiting(bench.store.now_ms() + 1000, b"[]", 1)
+    bench.settle([slip(0)], Outcome(State.SCHEDULED, "503"), token=token, waiting=[waiting])
+    assert bench.states() == {"undelivered": 1}
+    assert bench.schedule.depth() == 0
+    assert bench.record(slip(0)).reason == "DND"
+
+
+def test_a_report_settles_what_was_given_up_in_doubt(bench: Bench) -> None:
+    """Dropped by a policy or an operator, then proved to have been delivered: no replay can send it again."""
+    token = bench.doubt([slip(0)])
+    bench.ledger.settle(
+        [slip(0)], [Outcome(State.DEAD, "in doubt, dropped", b"{}")], expect=Expectation("i", token), about=ABOUT
+    )
+    assert report(bench, 0, token=token) == "settled"
+    assert bench.states() == {"delivered": 1}
+    assert bench.ledger.attention(State.DEAD) == []
+    assert bench.ledger.kept([slip(0).key]) == [None]

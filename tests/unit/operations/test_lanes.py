@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.operations.conftest import A, Desk, track
+from worker.actions import ACTIONS
 from worker.delivery import NotFound
 from worker.operations import lanes
 
@@ -15,7 +16,7 @@ def test_every_configured_lane_is_listed_before_it_was_used(desk: Desk) -> None:
     """One for each family that an action uses, with the limits of the configuration."""
     desk.configure(lanes={"sms": {"rate": "20/s", "burst": 5, "concurrency": 7, "cost": "parts"}})
     found = {one.name: one for one in lanes.overview(desk.core, desk.destinations)}
-    assert set(found) == {"msg91:sms", "msg91:segmento"}
+    assert set(found) == {f"msg91:{action.family}" for action in ACTIONS.values()}
     sms = found[LANE]
     assert (sms.rate, sms.burst, sms.concurrency, sms.unit, sms.state, sms.overridden) == (
         20,

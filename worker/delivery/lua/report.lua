@@ -7,12 +7,14 @@
 --       5 attention:i  zset
 --       6 record       string
 --       7 kept         string
+--       8 attention:x  zset
 -- ARGV  1 now (ms)   2 token   3 recipient hash
 --       4 letter: d delivered, u undelivered   5 reason
 --       6 hour at whose end the record's life ends   7 that moment (ms)
 --       8 '<destination>|<action>'   9 journal: JSON about   10 journal: JSON lines   11 journal: longest length
 --
--- Returns what was done: 'settled' (it was in doubt), 'recorded' (it was accepted), 'repeated' (it said so already),
+-- Returns what was done: 'settled' (it was in doubt, or had been given up), 'recorded' (it was accepted), 'repeated' (it
+-- said so already),
 -- 'pending' (the answer is still awaited; settle will ask for it), 'unknown' (no such record any more) or 'other'
 -- (the delivery has since gone out under another token, or was decided otherwise).
 local record = redis.call('GET', KEYS[6])
@@ -30,7 +32,7 @@ end
 if old == ARGV[4] then
   return 'repeated'
 end
-if not string.find('iadu', old, 1, true) then
+if not string.find('iadux', old, 1, true) then
   return 'other'
 end
 redis.call('SET', KEYS[6], ARGV[4] .. '|' .. by .. '|' .. attempts .. '|' .. ARGV[1] .. '|' .. ARGV[6] .. '|' .. ref .. '|' .. ARGV[5],
@@ -43,8 +45,8 @@ redis.call('HINCRBY', KEYS[1], 'state:' .. old, -1)
 redis.call('HINCRBY', KEYS[1], 'state:' .. ARGV[4], 1)
 redis.call('HINCRBY', KEYS[1], 'to:' .. ARGV[4] .. '|' .. ARGV[8], 1)
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[11], '*', 'at', ARGV[1], 'about', ARGV[9], 'letters', ARGV[4], 'lines', ARGV[10])
-if old == 'i' then
-  redis.call('ZREM', KEYS[5], string.sub(KEYS[6], -20))
+if old == 'i' or old == 'x' then
+  redis.call('ZREM', old == 'i' and KEYS[5] or KEYS[8], string.sub(KEYS[6], -20))
   redis.call('DEL', KEYS[7])
   return 'settled'
 end

@@ -42,6 +42,21 @@ local delta, folded, refused, kept_letters = {}, {}, {}, {}
 local created, settled = 0, 0
 local used = {}
 
+-- Reports that came before the answer: what they prove to have been sent must not be sent again.
+local reported = {}
+if token ~= '' and redis.call('HEXISTS', KEYS[6], '_reports') == 1 then
+  local index, fields = {}, redis.call('HGETALL', KEYS[6])
+  for i = 1, #fields, 2 do
+    index[fields[i]] = fields[i + 1]
+  end
+  for field, report in pairs(index) do
+    local key = index[string.match(field, '^_report:(.+)$') or '']
+    if key then
+      reported[key] = report
+    end
+  end
+end
+
 for i = 1, n do
   local letter = string.sub(letters, i, i)
   local reason, extra = '', ''
@@ -61,6 +76,10 @@ for i = 1, n do
     old, by, attempts, old_hour, ref = string.match(record, '^(%a)|([^|]*)|(%d+)|%d+|(%d*)|([^|]*)|')
   else
     old, by, attempts, old_hour, ref = '-', origin, '0', '', ''
+  end
+  local proof = letter == 'w' and reported[string.sub(KEYS[10 + i], -20)]
+  if proof then
+    letter, reason, extra = string.sub(proof, 1, 1), string.sub(proof, 3), ''
   end
   local fits = string.find(allowed, old, 1, true) and (old == '-' or wanted == '' or ref == wanted)
   if fits and old == 'i' and k == 0 then
