@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
-from worker.delivery import Measures, StoreUnavailable, new_id
+from worker.delivery import Measures, StoreUnavailable
 from worker.destinations import Destination, LiveDestinations
 from worker.intake.batching import Gathering
 from worker.intake.bodies import Bodies
@@ -29,10 +30,6 @@ from worker.settings import Settings
 from worker.tracing import span, traceparent
 
 log = logging.getLogger(__name__)
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
 
 #: Seconds between two looks at the store, the broker and the configuration.
 LOOK_INTERVAL = 1.0
@@ -164,7 +161,7 @@ class Endpoint:
         # A header that comes twice counts once, the last.
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(b"x-request-id")
-        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else new_id()
+        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else _new_id()
         arrival = Arrival.at(request_id, time.time_ns() // 1_000_000)
         try:
             if scope["method"] not in self.methods:
@@ -202,6 +199,11 @@ class Endpoint:
         if refused.status == 405:
             extra = [(b"allow", ", ".join(self.methods).encode())]
         await answer(send, refused.status, body, arrival.id, extra)
+
+
+def _new_id() -> str:
+    """An id for a request; it is unique, and no secret (asking the system for randomness costs too much here)."""
+    return f"{random.getrandbits(64):016x}"
 
 
 async def answer(

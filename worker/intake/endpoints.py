@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import orjson
+from starlette.types import Receive, Scope
 
 from worker.delivery import StoreUnavailable
 from worker.destinations import Destination
@@ -14,7 +15,7 @@ from worker.intake import tracking, webhooks
 from worker.intake.authentication import bearer_of, equal, key_of_headers, reached
 from worker.intake.batching import STORE_PAUSE
 from worker.intake.bodies import parse
-from worker.intake.door import Endpoint, Receive, Reply, Scope
+from worker.intake.door import Endpoint, Reply
 from worker.intake.looking import deliveries_of
 from worker.intake.metrics import CONTENT_TYPE, exposition
 from worker.intake.refusals import Refused, later, unauthorized
