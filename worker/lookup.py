@@ -256,11 +256,10 @@ class _Waiting:
 
 
 def _batch(core: Core, batch_id: str) -> _Waiting:
-    client, keys = core.store.client, core.store.keys
-    kind, body = core.store.ask(lambda: client.hmget(keys.batch(batch_id), ["kind", "body"]))
-    if kind is None or kind.decode() != Kind.DELIVERIES:
+    found = core.batches.body_of(batch_id)
+    if found is None or found[0] is not Kind.DELIVERIES:
         return _Waiting([], None)
-    return _Waiting(kept.load(body), _due(core, [batch_id]).get(batch_id))
+    return _Waiting(kept.load(found[1]), _due(core, [batch_id]).get(batch_id))
 
 
 def _scheduled(core: Core) -> Iterator[Row]:

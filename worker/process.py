@@ -57,7 +57,12 @@ class Process:
 
     def _stream_reader(self, store_url: str) -> StreamReader:
         settings = self.settings
-        stream = EventStream(self.runtime.core.store, connect_reader(store_url), name=settings.stream_name)
+        stream = EventStream(
+            self.runtime.core.store,
+            connect_reader(store_url),
+            name=settings.stream_name,
+            sealing=self.runtime.core.batches.sealing,
+        )
         return StreamReader(
             stream,
             self.queueing.publish,

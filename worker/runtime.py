@@ -19,6 +19,7 @@ from worker.delivery import (
     Patience,
     Retention,
     Schedule,
+    Sealing,
     Store,
     connect,
 )
@@ -73,7 +74,7 @@ def open_core(
     )
     return Core(
         store=store,
-        batches=Batches(store, lease=settings.batch_lease),
+        batches=Batches(store, lease=settings.batch_lease, sealing=Sealing(store, settings.sealing_secret())),
         ledger=Ledger(store, retention),
         lanes=Lanes(store),
         schedule=Schedule(store),
@@ -191,6 +192,7 @@ def build_runtime(
         wake=wake,
         measures=measures,
         stopping=stopping,
+        sealing=core.batches.sealing,
     )
     forwarder = Forwarder(core.store, core.batches, sender, destinations)
     return Runtime(core, sender, forwarder, clients, measures, stopping)

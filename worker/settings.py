@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         description="After a start that may have lost claims: `hold` sends nothing until confirmed; or `resume`.",
     )
 
+    otp_key: Annotated[SecretStr, Field(min_length=16)] | None = Field(
+        default=None,
+        description="A secret that one-time passwords in the store are encrypted with, besides a key that lies there; "
+        "at least 16 characters, the same in every process.",
+    )
+
     # The schedule.
     promote_interval: Annotated[Seconds, Field(gt=0, le=30)] = Field(
         default=1.0, description="How often what is due is looked for."
@@ -206,6 +212,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read nothing behind the caller's back: `load_settings` names the environment."""
         return (init_settings,)
+
+    def sealing_secret(self) -> str:
+        """The secret that one-time passwords are encrypted with; empty when none is set."""
+        return "" if self.otp_key is None else self.otp_key.get_secret_value()
 
     def masked(self) -> dict[str, object]:
         """Return every setting by its environment variable, credentials masked, for people to read."""

@@ -20,15 +20,19 @@ from .measures import LATENCY_BOUNDS, Latency, Measured, Measures, read_measures
 from .paging import pages
 from .records import Record
 from .schedule import Entry, Schedule
+from .sealing import REDACTED, SEALED, CannotOpen, Sealing, is_sealed
 from .states import State
 from .store import FORMAT, Patience, Store, connect
 
 __all__ = [
     "FORMAT",
     "LATENCY_BOUNDS",
+    "REDACTED",
+    "SEALED",
     "Attention",
     "Batch",
     "Batches",
+    "CannotOpen",
     "Claim",
     "Counts",
     "DeliveryError",
@@ -59,6 +63,7 @@ __all__ = [
     "Retention",
     "RetryPolicy",
     "Schedule",
+    "Sealing",
     "Slip",
     "State",
     "Store",
@@ -70,6 +75,7 @@ __all__ = [
     "connect",
     "delivery_key",
     "fold",
+    "is_sealed",
     "new_id",
     "pages",
     "read_counts",

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .records import ORIGIN_LENGTH
+from .sealing import Sealing
 from .store import Store
+
+#: Batches of this queue overtake others, and are sealed whatever they hold.
+PRIORITY_QUEUE = "events.priority"
 
 
 class Kind(StrEnum):
@@ -33,6 +37,7 @@ class Batch:
         count: Events it was accepted with; 0 for kinds that hold none.
         token: This run's token.
         slot: Lane whose rate it has paid for already, ``""`` for none.
+        stored: The bytes as they are in the store, sealed or not.
         trace: The ``traceparent`` of who brought it, ``""`` for none.
     """
 
@@ -48,6 +53,7 @@ class Batch:
     slot: str = ""
     token: str = ""
     malformed: list[bytes] = field(default_factory=list)
+    stored: bytes = b""
     trace: str = ""
 
     @property
@@ -76,10 +82,20 @@ class EventCounts:
 
 
 class Batches:
-    """Accept, begin, extend, postpone and finish batches."""
+    """Accept, begin, extend, postpone and finish batches.
 
-    def __init__(self, store: Store, *, lease: float = 60.0, malformed_length: int = 10_000) -> None:
+    Args:
+        store: The store.
+        lease: How long a run may be silent, seconds.
+        malformed_length: Longest list of events that could not be read.
+        sealing: Encrypts batches that may carry one-time passwords.
+    """
+
+    def __init__(
+        self, store: Store, *, lease: float = 60.0, malformed_length: int = 10_000, sealing: Sealing | None = None
+    ) -> None:
         self.store = store
+        self.sealing = sealing or Sealing(store)
         self.lease_ms = round(lease * 1000)
         self._malformed_length = malformed_length
 
@@ -119,7 +135,8 @@ class Batches:
         keys = self.store.keys
         now = self.store.now_ms()
         due = now + (self.lease_ms if begun else 15_000)
-        fields = ("kind", kind, "body", body, "door", door, "destination", destination, "queue", queue)
+        stored = self.sealing.body(body, always=queue == PRIORITY_QUEUE)
+        fields = ("kind", kind, "body", stored, "door", door, "destination", destination, "queue", queue)
         self.store.script(
             "accept",
             [keys.batch(batch_id), keys.schedule, keys.counters],
@@ -137,7 +154,7 @@ class Batches:
         )
         if answer[0] != b"run":
             return None
-        batch = _read(batch_id, dict(zip(answer[1::2], answer[2::2], strict=True)))
+        batch = self._read(batch_id, dict(zip(answer[1::2], answer[2::2], strict=True)))
         batch.runs += 1
         batch.token = token
         return batch
@@ -156,7 +173,7 @@ class Batches:
 
         now = self.store.now_ms()
         return [
-            Look(_read(batch_id, found), int(found.get(b"lease", 0)) > now) if found else None
+            Look(self._read(batch_id, found), int(found.get(b"lease", 0)) > now) if found else None
             for batch_id, found in zip(batch_ids, self.store.ask(read), strict=True)
         ]
 
@@ -172,7 +189,13 @@ class Batches:
             ``False`` when the batch is gone or holds other bytes by now.
         """
         answer = self.store.script(
-            "rewrite", [self.store.keys.batch(batch.id)], [batch.body, body, "" if items is None else items]
+            "rewrite",
+            [self.store.keys.batch(batch.id)],
+            [
+                batch.stored or batch.body,
+                self.sealing.body(body, always=True) if batch.stored not in (b"", batch.body) else body,
+                "" if items is None else items,
+            ],
         )
         return bool(answer)
 
@@ -216,19 +239,26 @@ class Batches:
         )
         return bool(answer)
 
+    def body_of(self, batch_id: str) -> tuple[Kind, bytes, int] | None:
+        """Kind, bytes and count of a batch that may be under way; ``None`` when it is gone."""
+        client, name = self.store.client, self.store.keys.batch(batch_id)
+        kind, body, count = self.store.ask(lambda: client.hmget(name, ["kind", "body", "count"]))
+        return None if kind is None else (Kind(kind.decode()), self.sealing.read(body), int(count or 0))
 
-def _read(batch_id: str, found: Mapping[bytes, bytes]) -> Batch:
-    return Batch(
-        id=batch_id,
-        kind=Kind(found[b"kind"].decode()),
-        body=found[b"body"],
-        count=int(found.get(b"count", 0)),
-        door=found.get(b"door", b"").decode(),
-        destination=found.get(b"destination", b"").decode(),
-        queue=found.get(b"queue", b"events").decode(),
-        received_ms=int(found.get(b"received", 0)),
-        runs=int(found.get(b"runs", 0)),
-        slot=found.get(b"slot", b"").decode(),
-        trace=found.get(b"trace", b"").decode(),
-        token=found.get(b"token", b"").decode(),
-    )
+    def _read(self, batch_id: str, found: Mapping[bytes, bytes]) -> Batch:
+        stored = found[b"body"]
+        return Batch(
+            id=batch_id,
+            kind=Kind(found[b"kind"].decode()),
+            body=self.sealing.read(stored),
+            stored=stored,
+            count=int(found.get(b"count", 0)),
+            door=found.get(b"door", b"").decode(),
+            destination=found.get(b"destination", b"").decode(),
+            queue=found.get(b"queue", b"events").decode(),
+            received_ms=int(found.get(b"received", 0)),
+            runs=int(found.get(b"runs", 0)),
+            slot=found.get(b"slot", b"").decode(),
+            trace=found.get(b"trace", b"").decode(),
+            token=found.get(b"token", b"").decode(),
+        )

@@ -23,6 +23,7 @@
 | ``journal:<id>``       | stream | a copy being rewritten; gone within the hour                               |
 | ``malformed``          | stream | events that could not be read, with the reason, bounded                    |
 | ``stream:<name>``      | stream | events as producers wrote them; they leave it when they are taken          |
+| ``salt:<period>``      | string | what one-time passwords are encrypted with; see ``sealing.py``             |
 """
 
 from __future__ import annotations
@@ -91,6 +92,10 @@ class Keys:
     def attention(self, letter: str) -> str:
         """The deliveries in one state that somebody may want to look at."""
         return f"{self.prefix}attention:{letter}"
+
+    def salt(self, period: str) -> str:
+        """What is joined to the secret that one-time passwords of a period are encrypted with."""
+        return f"{self.prefix}salt:{period}"
 
     def stream(self, name: str = "events") -> str:
         """A stream on which producers write events."""

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
-from worker.delivery import Store, new_id
+from worker.delivery import Sealing, Store, new_id
 from worker.intake.stream_entries import Entry, Sorted
 
 log = logging.getLogger(__name__)
@@ -82,10 +82,20 @@ class EventStream:
         client: The connection that waits for entries, of `connect_reader`.
         name: The stream's name; its key is ``{<namespace>}:stream:<name>``.
         consumer: This consumer's name.
+        sealing: Encrypts events that may carry one-time passwords, once they are taken.
     """
 
-    def __init__(self, store: Store, client: redis.Redis, *, name: str = "events", consumer: str = "") -> None:
+    def __init__(
+        self,
+        store: Store,
+        client: redis.Redis,
+        *,
+        name: str = "events",
+        consumer: str = "",
+        sealing: Sealing | None = None,
+    ) -> None:
         self.store = store
+        self._sealing = sealing or Sealing(store)
         self.key = store.keys.stream(name)
         self.consumer = consumer or consumer_name()
         self._client = client
@@ -137,7 +147,7 @@ class EventStream:
             [self.key, keys.batch(batch_id), keys.schedule, keys.counters, keys.malformed],
             [
                 *(GROUP, batch_id, now, now + round(UNTOLD * 1000), door, QUEUE, MALFORMED_LENGTH, len(found.lines)),
-                b"\n".join(found.lines),
+                self._sealing.lines(found.lines),
                 *found.ids,
                 *refused,
             ],
