@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from worker.delivery import Slip
+from worker.delivery import REDACTED, Slip, is_sealed
 from worker.events import Event
 
 #: Attempts remembered per delivery; older ones are forgotten first.
@@ -56,9 +56,21 @@ class Delivery(Slip):
         """The form in which it is kept in the store."""
         return asdict(self)
 
-    def keep(self) -> bytes:
-        """Its kept form, as bytes."""
-        return dump_json(self.as_kept())
+    def keep(self, *, secrets: bool = False) -> bytes:
+        """Its kept form, as bytes.
+
+        Args:
+            secrets: Keep sealed values, too: for what goes on by itself. What waits for a person is kept without.
+        """
+        kept = self.as_kept()
+        if not secrets and any(map(is_sealed, self.payload.values())):
+            kept["payload"] = {name: REDACTED if is_sealed(one) else one for name, one in self.payload.items()}
+        return dump_json(kept)
+
+    @property
+    def lacks_secret(self) -> bool:
+        """Whether it carried a one-time password that is gone, so that it can never be sent again."""
+        return REDACTED in self.payload.values()
 
     def remember(self, attempt: dict[str, Any]) -> None:
         """Add one attempt to its history."""

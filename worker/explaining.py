@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 import orjson
 
 from mappings import MISSING, ClauseVerdict, FieldExplanation, Mapping
-from worker.actions import ACTIONS
+from worker.actions import ACTIONS, Action
 from worker.deliveries import Delivery
-from worker.delivery import State
+from worker.delivery import REDACTED, State
 from worker.destinations import INTEGRATION, Destination
 from worker.events import Event, problem_with
 from worker.msg91.client import Request
@@ -187,11 +187,12 @@ def _consider(destination: Destination, mapping: Mapping, event: Event, outcome:
     if outcome is None:
         return considered
     delivery = outcome.delivery if isinstance(outcome, Over) else outcome
+    action = ACTIONS[delivery.action]
     considered = replace(
         considered,
         verdict=_OVER[outcome.state] if isinstance(outcome, Over) else Verdict.SENT,
         reason=outcome.reason if isinstance(outcome, Over) else "",
-        fields=tuple(_field(one) for one in mapping.mapping.explain(event)),
+        fields=tuple(_field(one, action) for one in mapping.mapping.explain(event)),
         errors=tuple(
             (error["field"], error["message"]) for past in delivery.history for error in past.get("errors", ())
         ),
@@ -200,7 +201,7 @@ def _consider(destination: Destination, mapping: Mapping, event: Event, outcome:
     if considered.verdict is Verdict.REJECTED:
         return considered
     try:
-        request = ACTIONS[delivery.action].build([delivery.payload], destination.context, TOKEN)
+        request = action.build([_without_secret(delivery.payload, action)], destination.context, TOKEN)
     except Exception as error:  # noqa: BLE001 - whatever it is, a worker rejects the delivery for it
         reason = f"the request cannot be built: {type(error).__name__}"
         return replace(considered, verdict=Verdict.REJECTED, reason=reason)
@@ -210,10 +211,16 @@ def _consider(destination: Destination, mapping: Mapping, event: Event, outcome:
     )
 
 
-def _field(explained: FieldExplanation) -> Field:
+def _without_secret(payload: dict[str, Any], action: Action) -> dict[str, Any]:
+    """A payload that may be shown."""
+    return {**payload, action.secret: REDACTED} if action.secret in payload else payload
+
+
+def _field(explained: FieldExplanation, action: Action) -> Field:
     paths: Sequence[str] = dict.fromkeys(read.path for read in explained.reads if read.path)  # type: ignore[assignment]
     note = explained.error or (explained.why_missing if explained.value is MISSING else "") or ""
-    return Field(explained.field, explained.value, tuple(paths), note)
+    is_secret = explained.field == action.secret and explained.value is not MISSING
+    return Field(explained.field, REDACTED if is_secret else explained.value, tuple(paths), note)
 
 
 def _size(delivery: Delivery) -> TextSize | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from worker.deliveries import Delivery
 from worker.delivery import (
     Batch,
     Batches,
+    CannotOpen,
     EventCounts,
     Expectation,
     Kind,
@@ -27,6 +29,7 @@ from worker.destinations import Destination, Destinations
 from worker.doubts import resolve_doubt
 from worker.events import Event, Malformed, kind_of, parse
 from worker.logs import following
+from worker.masking import redact_text
 from worker.pipeline import Over, Resolved, resolve_events, resolve_payload
 from worker.sending import Sender, Sent
 from worker.tracing import span
@@ -65,7 +68,12 @@ class Forwarder:
         if self.sender.stopping.is_set():
             self.batches.hand_back(batch_id)
             return False
-        batch = self.batches.begin(batch_id)
+        try:
+            batch = self.batches.begin(batch_id)
+        except CannotOpen as error:
+            # It comes back when its lease is over, later each time; a worker with the right key runs it.
+            log.error("batch %s cannot be run: %s", batch_id, error)  # noqa: TRY400 - a setting, not a bug
+            return False
         if batch is None:
             return False
         before = following.set(batch.id)
@@ -99,7 +107,13 @@ class Forwarder:
 
     def _resolve_events(self, batch: Batch, destinations: Destinations) -> Resolved:
         events = parse(batch.body, batch.count)
-        return resolve_events(events, self._targets(batch, destinations), now_ms=self.store.now_ms(), arrival=batch.id)
+        return resolve_events(
+            events,
+            self._targets(batch, destinations),
+            now_ms=self.store.now_ms(),
+            arrival=batch.id,
+            received_ms=batch.received_ms,
+        )
 
     def _resolve_payloads(self, batch: Batch, destinations: Destinations) -> Resolved:
         result = Resolved()
@@ -125,6 +139,7 @@ class Forwarder:
                     mapping=item["action"],
                     position=position,
                     now_ms=now_ms,
+                    received_ms=batch.received_ms,
                 )
                 if isinstance(outcome, Over):
                     result.over.append(outcome)
@@ -157,6 +172,7 @@ class Forwarder:
         mine = self.sender.record(resolved.over, batch) if resolved.over else set()
         for one in resolved.deliveries:
             one.received_ms, one.arrival = batch.received_ms, batch.id
+            self._seal(one)
         sent = self._deliver(batch, destinations, resolved.deliveries)
         if self._hand_back(batch, sent):
             return
@@ -172,8 +188,17 @@ class Forwarder:
             duplicate=duplicates,
             parent=parents,
         )
-        if not self.batches.finish(batch, counts, [one.as_json() for one in resolved.malformed]):
+        if not self.batches.finish(
+            batch, counts, [replace(one, raw=redact_text(one.raw)).as_json() for one in resolved.malformed]
+        ):
             log.warning("batch %s was taken over by another run", batch.id)
+
+    def _seal(self, delivery: Delivery) -> None:
+        """Encrypt its one-time password; from here on nobody reads the digits but the request."""
+        secret = ACTIONS[delivery.action].secret
+        if secret and secret in delivery.payload and delivery.expires_ms is not None:
+            digits = delivery.payload[secret]
+            delivery.payload[secret] = self.batches.sealing.seal(digits, delivery.expires_ms)
 
     def _run_waiting(self, batch: Batch, destinations: Destinations) -> None:
         waiting = kept.load(batch.body)

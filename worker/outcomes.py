@@ -14,7 +14,7 @@ DUPLICATE_WINDOW = 10.0
 
 #: Refusals that concern what all recipients of a request share (sender, route, template, schedule, campaign): splitting
 #: the request finds no culprit. Any other refusal may be one recipient's or one text's fault.
-SHARED_CODES = frozenset({"103", "104", "105", "107", "203", "205", "211", "307", "308", "309"})
+SHARED_CODES = frozenset({"103", "104", "105", "107", "203", "205", "211", "307", "308", "309", "campaign"})
 
 
 #: Answers by which MSG91 itself said that it did not take a request.

@@ -17,6 +17,7 @@ from worker.deliveries import Delivery
 from worker.delivery import State, delivery_key
 from worker.destinations import INTEGRATION, Destination
 from worker.events import Event, Malformed, kind_of
+from worker.masking import REDACTED, redact_event, redact_secrets
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ def resolve_events(
     *,
     now_ms: int,
     arrival: str,
+    received_ms: int = 0,
 ) -> Resolved:
     """Run a batch of events through all mappings.
 
@@ -61,6 +63,7 @@ def resolve_events(
         destinations: Where they may go.
         now_ms: The present, for times to live.
         arrival: Names this arrival of the batch; with its place it stands in for a missing ``messageId``.
+        received_ms: When the batch was accepted; stands in for a missing timestamp.
     """
     result = Resolved()
     destinations = tuple(destinations)
@@ -76,12 +79,22 @@ def resolve_events(
             continue
         seen.add(message_id)
         integrations = event.get("integrations")
+        secret: str | None = None
+        first, first_over = len(result.deliveries), len(result.over)
         for destination in destinations:
             if integrations and not wanted(integrations, destination.name):
                 continue
             for mapping in destination.mappings:
                 if mapping.trigger(event):
-                    _resolve(result, event, message_id, position, destination, mapping, now_ms)
+                    found = _resolve(result, event, message_id, position, destination, mapping, (now_ms, received_ms))
+                    secret = found if secret is None else secret or found
+        if secret is not None:
+            # What is kept of any delivery of this event, by whatever mapping, is kept without the one-time password.
+            redacted = redact_event(event, secret)
+            for one in result.deliveries[first:]:
+                one.event = redacted
+            for over in result.over[first_over:]:
+                over.delivery.event = redacted
     return result
 
 
@@ -108,8 +121,12 @@ def resolve_payload(
     position: int = -1,
     event: Event | None = None,
     now_ms: int,
+    received_ms: int = 0,
 ) -> Delivery | Over:
-    """Turn resolved fields into a delivery: the action's checks, the mode, the time to live."""
+    """Turn resolved fields into a delivery: the action's checks, the mode, the time to live.
+
+    That runs from the event's own timestamp, else from ``received_ms``, else from now.
+    """
     delivery = Delivery(
         key=delivery_key(destination.name, message_id, mapping),
         message_id=message_id,
@@ -123,7 +140,7 @@ def resolve_payload(
     try:
         prepared = action.prepare(resolved, destination.context)
     except FieldErrors as error:
-        delivery.payload = resolved
+        delivery.payload = _shown(resolved, action)
         delivery.history = [
             {"at": now_ms, "errors": [{"field": one.field, "message": one.message} for one in error.errors]}
         ]
@@ -136,12 +153,14 @@ def resolve_payload(
     if destination.mode != "live":
         if destination.mode == "dry":
             return Over(delivery, State.SUPPRESSED, "dry")
-        if action.people_receive and not destination.allows(prepared.recipient):
+        everybody = (prepared.recipient, *prepared.others)
+        if action.people_receive and not all(map(destination.allows, everybody)):
             return Over(delivery, State.SUPPRESSED, "not on the allow list")
-    time_to_live = destination.policies[action.name].time_to_live
-    if time_to_live is not None:
+    lives = [one for one in (destination.policies[action.name].time_to_live, prepared.time_to_live) if one is not None]
+    if lives:
+        time_to_live = min(lives)
         sent_at = event_time_ms(event) if event else None
-        delivery.expires_ms = (sent_at if sent_at is not None else now_ms) + round(time_to_live * 1000)
+        delivery.expires_ms = (sent_at if sent_at is not None else received_ms or now_ms) + round(time_to_live * 1000)
         if delivery.expires_ms <= now_ms:
             return Over(delivery, State.EXPIRED, "stale event")
     return delivery
@@ -171,8 +190,11 @@ def _resolve(
     position: int,
     destination: Destination,
     mapping: Mapping,
-    now_ms: int,
-) -> None:
+    times: tuple[int, int],
+) -> str | None:
+    """Run one mapping; gives the one-time password it found, empty when it could find one, None when it never does."""
+    secret = ACTIONS[mapping.action].secret
+    now_ms, received_ms = times
     try:
         resolved = mapping.mapping(event)
         if not isinstance(resolved, dict):
@@ -192,7 +214,7 @@ def _resolve(
             history=[{"at": now_ms, "errors": [{"field": "mapping", "message": str(error)[:500]}]}],
         )
         result.over.append(Over(failed, State.REJECTED, "mapping failed"))
-        return
+        return "" if secret else None
     outcome = resolve_payload(
         resolved,
         destination=destination,
@@ -203,8 +225,21 @@ def _resolve(
         position=position,
         event=event,
         now_ms=now_ms,
+        received_ms=received_ms,
     )
     if isinstance(outcome, Over):
         result.over.append(outcome)
     else:
         result.deliveries.append(outcome)
+    if not secret:
+        return None
+    value = resolved.get(secret)
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _shown(resolved: dict[str, Any], action: Action) -> dict[str, Any]:
+    """What is kept of fields that cannot be sent."""
+    if not action.secret or action.secret not in resolved:
+        return resolved
+    redacted: dict[str, Any] = redact_secrets({**resolved, action.secret: REDACTED})
+    return redacted

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import random
-from typing import Any
 
 from worker import deliveries as kept
-from worker.actions import ACTIONS
+from worker.actions import ACTIONS, Action
 from worker.deliveries import Delivery
-from worker.delivery import Claim, Expectation, Kind, State, StoreUnavailable
+from worker.delivery import Batches, CannotOpen, Claim, Expectation, Kind, State, StoreUnavailable, is_sealed
+from worker.delivery.batches import PRIORITY_QUEUE
 from worker.destinations import Destinations
 from worker.events import Malformed, parse
+from worker.masking import redact_event
 from worker.msg91.answers import Answer, AnswerClass
 from worker.outcomes import Decision, decide
 from worker.sending import Sender, note_attempt, plan
@@ -58,8 +59,8 @@ def _recover(sender: Sender, destinations: Destinations, claim: Claim) -> None:
         sender.ledger.drop_claim(claim.token)
         return
     batch_id, deliveries = kept.load_claim(claim.items)
-    _attach_events(sender, batch_id, deliveries)
     action = ACTIONS.get(claim.action)
+    _attach_events(sender, batch_id, deliveries, action)
     destination = destinations.get(claim.destination)
     repeatable = action is not None and action.repeatable
     now_ms = sender.store.now_ms()
@@ -85,7 +86,9 @@ def _recover(sender: Sender, destinations: Destinations, claim: Claim) -> None:
             decision = Decision(State.IN_DOUBT, LEASE_RAN_OUT)
         decisions.append(decision)
         note_attempt(delivery, LOST, decision, claim.token, left_ms)
-    outcomes, waiting = plan(deliveries, decisions, queue="events")
+    outcomes, waiting = plan(
+        deliveries, decisions, queue=PRIORITY_QUEUE if action is not None and action.urgent else "events"
+    )
     refused = sender.ledger.settle(
         deliveries,
         outcomes,
@@ -99,19 +102,26 @@ def _recover(sender: Sender, destinations: Destinations, claim: Claim) -> None:
     log.warning("request %s was abandoned by its worker: %d deliveries settled", claim.token, moved)
 
 
-def _attach_events(sender: Sender, batch_id: str, deliveries: list[Delivery]) -> None:
+def _attach_events(sender: Sender, batch_id: str, deliveries: list[Delivery], action: Action | None) -> None:
     """Give the deliveries their events back, as long as the batch that brought them is there."""
-    client, keys = sender.store.client, sender.store.keys
-    fields: list[Any] = sender.store.ask(lambda: client.hmget(keys.batch(batch_id), ["kind", "body", "count"]))
-    kind, body, count = fields
-    if kind is None:
+    try:
+        found = Batches(sender.store, sealing=sender.sealing).body_of(batch_id)
+    except CannotOpen as error:
+        log.warning("the events of batch %s are not kept with its deliveries: %s", batch_id, error)
         return
-    if kind.decode() == Kind.EVENTS:
-        events = parse(body, int(count))
+    if found is None:
+        return
+    kind, body, count = found
+    if kind is Kind.EVENTS:
+        events = parse(body, count)
         for one in deliveries:
             event = events[one.position] if 0 <= one.position < len(events) else None
-            one.event = None if isinstance(event, Malformed) else event
-    elif kind.decode() == Kind.DELIVERIES:
+            if event is None or isinstance(event, Malformed):
+                continue
+            sealed = one.payload.get(action.secret) if action is not None and action.secret else None
+            digits = sender.sealing.open(sealed) if is_sealed(sealed) else None
+            one.event = redact_event(event, digits or "")
+    elif kind is Kind.DELIVERIES:
         by_key = {one.key: one.event for one in kept.load(body)}
         for one in deliveries:
             one.event = by_key.get(one.key)

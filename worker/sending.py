@@ -7,12 +7,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from worker.actions import ACTIONS, Action
 from worker.deliveries import Delivery, dump, dump_claim
 from worker.delivery import (
+    REDACTED,
     Batch,
     Ending,
     Expectation,
@@ -22,13 +23,16 @@ from worker.delivery import (
     Measures,
     Outcome,
     Record,
+    Sealing,
     State,
     Store,
     Verdict,
     Waiting,
+    is_sealed,
     new_id,
 )
 from worker.delivery import Kind as BatchKind
+from worker.delivery.batches import PRIORITY_QUEUE
 from worker.destinations import Destination
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.client import Request
@@ -95,6 +99,7 @@ class Sender:
         wake: Tells Celery of a batch that can go now.
         measures: Where latencies are added up.
         stopping: Set when the worker shuts down; what has not left by then is handed back.
+        sealing: Opens one-time passwords.
     """
 
     def __init__(
@@ -109,8 +114,10 @@ class Sender:
         wake: Wake | None = None,
         measures: Measures | None = None,
         stopping: threading.Event | None = None,
+        sealing: Sealing | None = None,
     ) -> None:
         self.store = store
+        self.sealing = sealing or Sealing(store)
         self.ledger = ledger
         self.lanes = lanes
         self._client_of = client_of
@@ -162,7 +169,7 @@ class Sender:
         """
         sent = Sent()
         slot = batch.slot
-        for request in requests_of(deliveries, destination):
+        for request in requests_of(urgent_first(deliveries), destination):
             if self.stopping.is_set() or (on_progress is not None and not on_progress()):
                 sent.stopped = True
                 return sent
@@ -176,8 +183,10 @@ class Sender:
         action = ACTIONS[deliveries[0].action]
         about = f"{destination.name}|{action.name}"
         deliveries = self._expire(deliveries, about, batch, sent)
+        deliveries, payloads = self._open(deliveries, action, about, batch, sent)
         if not deliveries:
             return
+        queue = PRIORITY_QUEUE if action.urgent else batch.queue
         objection = self._approve(destination, deliveries[0])
         if objection:
             self._reject(deliveries, objection, about, batch, sent)
@@ -187,7 +196,7 @@ class Sender:
         token = new_id()
         lease_end_ms = self.store.now_ms() + round(self.timing.lease * 1000)
         write_by = time.monotonic() + self.timing.lease - self.timing.deadline - self.timing.margin
-        waiting = Waiting(due_ms=0, body=b"", items=len(deliveries), queue=batch.queue)  # its id is what the lane wakes
+        waiting = Waiting(due_ms=0, body=b"", items=len(deliveries), queue=queue)  # its id is what the lane wakes
         grant = self.lanes.acquire(
             lane,
             limits,
@@ -198,7 +207,7 @@ class Sender:
             waiter=waiting.id,
         )
         if grant.wake:
-            self._wake(grant.wake, batch.queue)
+            self._wake(grant.wake, queue)
         if grant.verdict is not Verdict.GO:
             self._wait(deliveries, waiting, grant, about, batch, sent, slot=lane if slot == lane else "")
             return
@@ -221,7 +230,8 @@ class Sender:
         if not claimed:
             self.lanes.release(lane, limits, token=token, ending=Ending.NONE)
             return
-        answer = self._request(claimed, action, destination, token, write_by)
+        left = [one for at, one in enumerate(payloads) if at not in blocked] if blocked else payloads
+        answer = self._request(left, action, destination, token, write_by)
         self._settle(claimed, answer, action, destination, token, about, batch, lease_end_ms)
         woken = self.lanes.release(
             lane,
@@ -233,7 +243,27 @@ class Sender:
             latency=answer.elapsed,
         )
         if woken:
-            self._wake(woken, batch.queue)
+            self._wake(woken, queue)
+
+    def _open(
+        self, deliveries: list[Delivery], action: Action, about: str, batch: Batch, sent: Sent
+    ) -> tuple[list[Delivery], list[dict[str, Any]]]:
+        """The payloads as the request needs them; a one-time password that nothing opens any more has expired."""
+        if not action.secret:
+            return deliveries, [one.payload for one in deliveries]
+        opened: list[Delivery] = []
+        payloads: list[dict[str, Any]] = []
+        gone: list[Delivery] = []
+        for one in deliveries:
+            value = one.payload.get(action.secret)
+            digits = self.sealing.open(value) if is_sealed(value) else value
+            if value is not None and (digits is None or digits == REDACTED):
+                gone.append(one)
+            else:
+                opened.append(one)
+                payloads.append(one.payload if value is None else {**one.payload, action.secret: digits})
+        self._end(gone, "the one-time password is gone", about, batch, sent)
+        return opened, payloads
 
     def _take_back(
         self, deliveries: list[Delivery], blocked: dict[int, Record], token: str, about: str, batch: Batch
@@ -254,24 +284,31 @@ class Sender:
 
     def _request(
         self,
-        deliveries: list[Delivery],
+        payloads: list[dict[str, Any]],
         action: Action,
         destination: Destination,
         token: str,
         write_by: float,
     ) -> Answer:
         try:
-            request = action.build([one.payload for one in deliveries], destination.context, token)
+            request = action.build(payloads, destination.context, token)
         except Exception as error:
             # Nothing has left. One payload may be at fault: as a refusal it is found by splitting, and kept.
-            log.exception("a request of %d deliveries cannot be built", len(deliveries))
+            log.exception("a request of %d deliveries cannot be built", len(payloads))
             message = f"the request cannot be built: {type(error).__name__}"
             return Answer(AnswerClass.REQUEST, code="not_built", message=message, sent=False)
         client = self._client_of(destination, action.family)
-        with span(action.name, destination=destination.name, token=token, deliveries=len(deliveries)) as traced:
+        with span(action.name, destination=destination.name, token=token, deliveries=len(payloads)) as traced:
             answer = client.send(request, deadline=time.monotonic() + self.timing.deadline, write_by=write_by)
             if traced is not None:
                 traced.set_attributes({"answer": answer.klass.value, "status": answer.status or 0})
+        for digits in {str(one[action.secret]) for one in payloads if action.secret in one} if action.secret else ():
+            # Should MSG91 ever repeat them, they are not remembered.
+            answer = replace(
+                answer,
+                message=answer.message.replace(digits, REDACTED),
+                body=answer.body.replace(digits, REDACTED),
+            )
         return answer
 
     def _settle(
@@ -305,7 +342,7 @@ class Sender:
             decisions.append(decision)
             if decision.state is not State.ACCEPTED:
                 note_attempt(delivery, one, decision, token, now_ms)
-        outcomes, waiting = plan(deliveries, decisions, queue=batch.queue)
+        outcomes, waiting = plan(deliveries, decisions, queue=PRIORITY_QUEUE if action.urgent else batch.queue)
         ours = {token, *[one.id for one in waiting]}
         refused = self.ledger.settle(
             deliveries,
@@ -342,16 +379,21 @@ class Sender:
             return deliveries
         now_ms = self.store.now_ms()
         late = [one for one in deliveries if one.expires_ms is not None and one.expires_ms <= now_ms]
-        if late:
-            refused = self.ledger.settle(
-                late,
-                [Outcome(State.EXPIRED, "time to live ran out")] * len(late),
-                expect=Expectation("-w", batch.id),
-                about=about,
-                origin=batch.origin,
-            )
-            sent.mine |= _parents(late, refused, batch)
+        self._end(late, "time to live ran out", about, batch, sent)
         return [one for one in deliveries if one not in late]
+
+    def _end(self, late: list[Delivery], reason: str, about: str, batch: Batch, sent: Sent) -> None:
+        """Settle what has expired."""
+        if not late:
+            return
+        refused = self.ledger.settle(
+            late,
+            [Outcome(State.EXPIRED, reason)] * len(late),
+            expect=Expectation("-w", batch.id),
+            about=about,
+            origin=batch.origin,
+        )
+        sent.mine |= _parents(late, refused, batch)
 
     def _reject(self, deliveries: list[Delivery], objection: str, about: str, batch: Batch, sent: Sent) -> None:
         """Settle what is known to be refused, before anything of it leaves."""
@@ -392,6 +434,13 @@ class Sender:
             waiting=[waiting],
         )
         sent.mine |= _parents(deliveries, refused, batch)
+
+
+def urgent_first(deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+    """What somebody is waiting for before the rest, in the order it came."""
+    if not any(ACTIONS[one.action].urgent for one in deliveries):
+        return deliveries
+    return sorted(deliveries, key=lambda one: not ACTIONS[one.action].urgent)
 
 
 def requests_of(deliveries: Sequence[Delivery], destination: Destination) -> Iterator[list[Delivery]]:
@@ -440,7 +489,7 @@ def plan(
             at = list(groups).index(group)
             outcomes.append(Outcome(state, reason, waiting=at, counts=decision.counts))
         else:
-            kept = b"" if state is State.ACCEPTED else delivery.keep()
+            kept = b"" if state is State.ACCEPTED else delivery.keep(secrets=state is State.IN_DOUBT)
             outcomes.append(Outcome(state, reason, kept))
             if state is State.IN_DOUBT and decision.due_ms is not None:
                 doubts.setdefault(decision.due_ms, []).append(delivery.key)

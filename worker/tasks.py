@@ -5,6 +5,9 @@
 | ``worker.forward_events`` | ``events``: a list, one event, or JSON text; or ``batch_id`` (our own claim checks) |
 | ``worker.send_sms`` | ``payloads``: one or a list of `send_sms` fields; ``destination``, ``message_id`` |
 | ``worker.send_flow_sms`` | the same for `send_flow_sms` |
+| ``worker.send_otp`` | the same for `send_otp`; send it to the queue ``events.priority`` |
+| ``worker.resend_otp`` | the same for `resend_otp` |
+| ``worker.run_campaign`` | the same for `run_campaign` |
 | ``worker.record_user_events`` | the same for `record_user_events` |
 | ``worker.upsert_contact`` | the same for `upsert_contact` |
 | ``worker.send_whatsapp_template`` | the same for `send_whatsapp_template` |
@@ -23,7 +26,8 @@ from celery.exceptions import Reject
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from worker import process
-from worker.app import app
+from worker.actions import ACTIONS
+from worker.app import PRIORITY_QUEUE, app
 from worker.delivery import StoreUnavailable
 from worker.runtime import Runtime
 from worker.taking import take_events, take_payloads
@@ -58,7 +62,7 @@ def _perform(self: Task, action: str, payloads: Any, destination: str, message_i
             task_id=self.request.id,
             destination=destination or current.destinations().names[0],
             message_id=message_id,
-            queue=_queue(self),
+            queue=PRIORITY_QUEUE if ACTIONS[action].urgent else _queue(self),
         )
     _run(runtime, batch_id)
 
@@ -73,6 +77,24 @@ def send_sms(self: Task, payloads: Any, destination: str = "", message_id: str |
 def send_flow_sms(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
     """Send SMS by Flow template."""
     _perform(self, "send_flow_sms", payloads, destination, message_id)
+
+
+@app.task(name="worker.send_otp", bind=True)
+def send_otp(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
+    """Send one-time passwords."""
+    _perform(self, "send_otp", payloads, destination, message_id)
+
+
+@app.task(name="worker.resend_otp", bind=True)
+def resend_otp(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
+    """Send one-time passwords again, as text or by a call."""
+    _perform(self, "resend_otp", payloads, destination, message_id)
+
+
+@app.task(name="worker.run_campaign", bind=True)
+def run_campaign(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
+    """Run campaigns for people."""
+    _perform(self, "run_campaign", payloads, destination, message_id)
 
 
 @app.task(name="worker.record_user_events", bind=True)

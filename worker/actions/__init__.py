@@ -2,7 +2,10 @@
 
 from worker.actions.base import Action, ActionContext, Family, FieldError, FieldErrors, Prepared, WhatsAppContext
 from worker.actions.record_user_events import RecordUserEvents
+from worker.actions.resend_otp import ResendOtp
+from worker.actions.run_campaign import RunCampaign
 from worker.actions.send_flow_sms import SendFlowSms
+from worker.actions.send_otp import SendOtp
 from worker.actions.send_sms import SendSms
 from worker.actions.send_whatsapp_session import SendWhatsAppSession
 from worker.actions.send_whatsapp_template import SendWhatsAppTemplate
@@ -17,7 +20,10 @@ __all__ = [
     "FieldErrors",
     "Prepared",
     "RecordUserEvents",
+    "ResendOtp",
+    "RunCampaign",
     "SendFlowSms",
+    "SendOtp",
     "SendSms",
     "SendWhatsAppSession",
     "SendWhatsAppTemplate",
@@ -31,6 +37,9 @@ ACTIONS: dict[str, Action] = {
     for action in (
         SendSms(),
         SendFlowSms(),
+        SendOtp(),
+        ResendOtp(),
+        RunCampaign(),
         SendWhatsAppTemplate(),
         SendWhatsAppSession(),
         RecordUserEvents(),

@@ -16,7 +16,7 @@ from worker.msg91.numbers import PhoneNumbers
 __all__ = ["Action", "ActionContext", "Family", "FieldError", "FieldErrors", "Prepared", "WhatsAppContext"]
 
 #: Endpoint families; each destination has one lane for each.
-Family = Literal["sms", "segmento", "whatsapp"]
+Family = Literal["sms", "otp", "segmento", "whatsapp", "campaign"]
 
 DEFAULT_EVENTS_PATH: Final = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/events"
 DEFAULT_CONTACTS_PATH: Final = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/contacts"
@@ -47,12 +47,16 @@ class Prepared:
         recipient: digits or contact id; see `Action.unique_recipients`.
         group: deliveries of an action with equal groups may share a request.
         cost: SMS parts; 1 for what is no SMS, or an SMS whose text only MSG91 knows.
+        time_to_live: seconds after its event at which it is of no use to anybody; None when that never comes.
+        others: who else gets something by it: addresses, copies.
     """
 
     payload: dict[str, Any]
     recipient: str
     group: str
     cost: int
+    time_to_live: float | None = None
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,11 @@ class ActionContext:
         max_parts: longest message, in SMS parts.
         max_sender_length: longest alphanumeric sender id outside India (sources say 11 and 14).
         whatsapp: what the WhatsApp actions may know.
+        otp_template_id: OTP template where the event names none.
+        otp_expiry: minutes that a one-time password is good for, where the event does not say.
+        otp_length: digits of a one-time password that MSG91 makes up; None leaves that to MSG91.
+        otp_parameters: where the parameters of the OTP call go: ``query`` or ``body``.
+        otp_resend: how a one-time password is sent again where the event does not say: ``text`` or ``voice``.
     """
 
     destination: str
@@ -114,6 +123,11 @@ class ActionContext:
     max_parts: int = 10
     max_sender_length: int = 11
     whatsapp: WhatsAppContext = WhatsAppContext()
+    otp_template_id: str | None = None
+    otp_expiry: int = 15
+    otp_length: int | None = None
+    otp_parameters: Literal["query", "body"] = "query"
+    otp_resend: Literal["text", "voice"] = "text"
 
 
 class Action(ABC):
@@ -126,6 +140,10 @@ class Action(ABC):
         people_receive: a person gets a message from it.
         unique_recipients: one request must not carry the same recipient twice (reports join by number).
         correlates: `build` puts the token into the request, so that a delivery report can be joined by it.
+        urgent: somebody is waiting for it: it uses the queue that overtakes others.
+        resends: it is sent again when it is in doubt, unless a policy says otherwise.
+        secret: field and payload key of a one-time password; it is encrypted wherever it is kept, and shown to nobody.
+            Empty for none.
         max_recipients: most deliveries of one request; a lane's setting may lower or raise it where MSG91
             allows.
         fields: Segment's field definitions, by field name.
@@ -137,6 +155,9 @@ class Action(ABC):
     people_receive: ClassVar[bool]
     unique_recipients: ClassVar[bool]
     correlates: ClassVar[bool]
+    urgent: ClassVar[bool] = False
+    resends: ClassVar[bool] = False
+    secret: ClassVar[str] = ""
     max_recipients: ClassVar[int] = 100
     fields: ClassVar[dict[str, dict[str, Any]]]
 

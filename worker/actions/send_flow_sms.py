@@ -1,12 +1,13 @@
 """Send a template: ``POST /api/v5/flow``, one set of variables for each recipient."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import orjson
 
 from worker.actions import rules
-from worker.actions.base import Action, ActionContext, Family, Prepared, Problems, checked_token
+from worker.actions.base import Action, ActionContext, Family, Prepared, checked_token
+from worker.actions.variables import texts_of
 from worker.msg91.client import Request
 from worker.msg91.numbers import mask
 
@@ -77,7 +78,7 @@ class SendFlowSms(Action):
         payload: dict[str, Any] = {
             "to": phone,
             "template_id": template_id,
-            "variables": _variables(fields.get("variables"), problems),
+            "variables": texts_of(fields.get("variables"), problems, reserved=(_NUMBER_KEY,)),
         }
         # No default sender here: the template has its own, and another one would have to be mapped to it.
         sender = fields.get("senderID")
@@ -122,38 +123,3 @@ class SendFlowSms(Action):
         default = context.default_template_id
         problem = rules.template_problem(default) if default else None
         return [f"default_template_id cannot be used: {problem}"] if problem else []
-
-
-def _variables(values: Mapping[str, Any] | None, problems: Problems) -> dict[str, str]:
-    variables: dict[str, str] = {}
-    for name, value in (values or {}).items():
-        if name == _NUMBER_KEY or not name or not rules.well_formed(name):
-            problems.add(f"variables.{name}" if name == _NUMBER_KEY else "variables", _BAD_NAME)
-            continue
-        text = _text(value)
-        if text is None:
-            kind = "an object" if isinstance(value, Mapping) else "a list"
-            problems.add(f"variables.{name}", f"expected text, a number or a boolean, but it was {kind}")
-        elif not rules.well_formed(text):
-            problems.add(
-                f"variables.{name}",
-                rules.HALF_CHARACTER,
-            )
-        else:
-            variables[name] = text
-    return variables
-
-
-_BAD_NAME: Final = "a variable cannot be called 'mobiles' (the number's own key) or have an empty name"
-
-
-def _text(value: Any) -> str | None:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    return str(value) if isinstance(value, int) else None

@@ -29,6 +29,7 @@ __all__ = [
     "DestinationsFile",
     "LaneModel",
     "LanesModel",
+    "OtpModel",
     "SegmentoModel",
     "WebhooksModel",
     "WhatsAppModel",
@@ -39,6 +40,8 @@ FAMILIES = ("sms", "otp", "segmento", "whatsapp", "campaign")
 
 EVENTS_PATH = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/events"
 CONTACTS_PATH = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/contacts"
+EVENT_TYPES_PATH = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/event-types"
+FAILED_EVENTS_PATH = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/failed-events"
 
 InDoubt = Literal["hold", "resend", "drop"]
 
@@ -154,7 +157,7 @@ class LanesModel(_Model):
     """One lane for each family of endpoints."""
 
     sms: LaneModel = Field(default=LaneModel(), description="`send_sms` and `send_flow_sms`.")
-    otp: LaneModel = Field(default=LaneModel(), description="One-time passwords.")
+    otp: LaneModel = Field(default=LaneModel(), description="`send_otp` and `resend_otp`.")
     segmento: LaneModel = Field(default=LaneModel(), description="`record_user_events` and `upsert_contact`.")
     whatsapp: LaneModel = Field(default=LaneModel(), description="`send_whatsapp_template`, `send_whatsapp_session`.")
     campaign: LaneModel = Field(default=LaneModel(), description="Campaigns.")
@@ -164,15 +167,19 @@ class ActionModel(_Model):
     """How hard an action tries, and how long its messages are worth sending."""
 
     time_to_live: Annotated[Seconds, Field(gt=0)] | None = Field(
-        default=None, description="Not sent when the event is older than this: `expired`. Without it: no limit."
+        default=None,
+        description="Not sent when the event is older than this: `expired`. Without it: no limit; "
+        "a one-time password never outlives its expiry.",
     )
     in_doubt: InDoubt | None = Field(
         default=None,
         description="What becomes of a message that may have been sent: `hold`, `resend` or `drop`. "
-        "Without it: `resend` for what is safe to repeat, else `hold`.",
+        "Without it: `resend` for one-time passwords and what is safe to repeat, else `hold`.",
     )
-    in_doubt_grace: Seconds = Field(
-        default=600.0, description="How long a delivery report may still settle it, before it is sent again or dropped."
+    in_doubt_grace: Seconds | None = Field(
+        default=None,
+        description="How long a delivery report may still settle it, before it is sent again or dropped. "
+        "Without it: ten minutes, for one-time passwords none.",
     )
     attempts: Annotated[int, Field(ge=1, le=1000), Whole] = Field(
         default=12, description="Attempts before a delivery is `dead`; waiting for a lane is none."
@@ -196,8 +203,32 @@ class SegmentoModel(_Model):
     )
     events_path: UrlPath = Field(default=EVENTS_PATH, description="The path that takes user events.")
     contacts_path: UrlPath = Field(default=CONTACTS_PATH, description="The path that takes contacts.")
+    event_types_path: UrlPath = Field(default=EVENT_TYPES_PATH, description="The path that lists event types.")
+    failed_events_path: UrlPath = Field(default=FAILED_EVENTS_PATH, description="The path that lists failed events.")
     event_timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
         default="UTC", description="The time zone in which Segmento reads times, like `Asia/Kolkata`."
+    )
+
+
+class OtpModel(_Model):
+    """One-time passwords."""
+
+    template_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$"), AsText()] | None = Field(
+        default=None, description="The OTP template when an event has none (24 hexadecimal digits)."
+    )
+    expiry: Annotated[int, Field(ge=1, le=10_080), Whole] = Field(
+        default=15,
+        description="Minutes that it is good for when an event does not say, and that it is tried to be sent.",
+    )
+    length: Annotated[int, Field(ge=4, le=9), Whole] | None = Field(
+        default=None, description="Digits that MSG91 makes up when an event has none. Without it: MSG91's default, 4."
+    )
+    parameters: Literal["query", "body"] = Field(
+        default="query", description="Where the parameters of the call go: into the `query`, or the JSON `body`."
+    )
+    resend: Literal["text", "voice"] = Field(
+        default="text",
+        description="How it is sent again when an event does not say: as `text`, or by a call (`voice`).",
     )
 
 
@@ -307,6 +338,7 @@ class DestinationModel(_Model):
     max_sender_length: Annotated[int, Field(ge=3, le=14), Whole] = Field(
         default=11, description="The longest sender ID outside India."
     )
+    otp: OtpModel = Field(default=OtpModel(), description="How one-time passwords are sent.")
     segmento: SegmentoModel = Field(default=SegmentoModel(), description="Where user events and contacts go.")
     whatsapp: WhatsAppModel = Field(default=WhatsAppModel(), description="How WhatsApp messages are sent.")
     lanes: LanesModel = Field(default=LanesModel(), description="Limits, for each family of endpoints.")

@@ -19,6 +19,9 @@ from worker.settings import Settings
 
 __all__ = ["Compiler"]
 
+#: Seconds that a delivery report is waited for before a delivery in doubt is sent again or dropped.
+DEFAULT_GRACE = 600.0
+
 _FIELDS = {name: action.fields for name, action in ACTIONS.items()}
 
 
@@ -187,6 +190,11 @@ def _context(model: DestinationModel, numbers: PhoneNumbers) -> ActionContext:
         max_parts=model.max_parts,
         max_sender_length=model.max_sender_length,
         whatsapp=_whatsapp(model.whatsapp),
+        otp_template_id=model.otp.template_id,
+        otp_expiry=model.otp.expiry,
+        otp_length=model.otp.length,
+        otp_parameters=model.otp.parameters,
+        otp_resend=model.otp.resend,
     )
 
 
@@ -217,12 +225,14 @@ def _lane(destination: str, family: str, model: LaneModel) -> LaneSettings:
 
 
 def _policy(action: Action, model: ActionModel) -> ActionPolicy:
-    default: InDoubt = "resend" if action.repeatable else "hold"
+    default: InDoubt = "resend" if action.repeatable or action.resends else "hold"
+    # A one-time password is of no use in ten minutes.
+    grace = (0.0 if action.urgent else DEFAULT_GRACE) if model.in_doubt_grace is None else model.in_doubt_grace
     return ActionPolicy(
         retry=RetryPolicy(
             attempts=model.attempts, base=model.backoff_base, cap=model.backoff_cap, horizon=model.horizon
         ),
         time_to_live=model.time_to_live,
         in_doubt=model.in_doubt or default,
-        in_doubt_grace=model.in_doubt_grace,
+        in_doubt_grace=grace,
     )

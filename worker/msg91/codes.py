@@ -132,6 +132,11 @@ TEXTS: tuple[tuple[re.Pattern[str], Code], ...] = tuple(
         (r"^too many (attempts|requests)\b", STATUS_LIKE_CODES["429"]),
         (r"^internal server error\b", CODES["601"]),
         (r"^something went wrong\b", CODES["601"]),
+        (r"^invalid campaign\b", Code("campaign", _Q, "there is no such campaign")),
+        (
+            r"\bcampaign is paused\b|^no start node for campaign\b|^no actions found\b|^incomplete campaign\b",
+            Code("campaign", _Q, "the campaign cannot run as it stands in the panel"),
+        ),
     )
 )
 

@@ -26,6 +26,8 @@ def obstacle(delivery: Delivery | None, destinations: Destinations, now_ms: int)
         return f"destination {delivery.destination} is in mode dry"
     if destination.mode == "allow-list" and action.people_receive and not destination.allows(delivery.recipient):
         return "the number is not on the allow list"
+    if delivery.lacks_secret:
+        return "its one-time password is gone"
     if delivery.expires_ms is not None and delivery.expires_ms <= now_ms:
         return "its time to live is over"
     return None

@@ -20,6 +20,7 @@ CONTEXT = ActionContext(
     default_sender="SHOPIN",
     default_template_id="61e8f2a3b4c5d6e7f8091a2b",
     phonebook_id="pb1",
+    otp_template_id="61e8f2a3b4c5d6e7f8091a2b",
     whatsapp=WhatsAppContext(numbers=("918888888888",), default_number="918888888888"),
 )
 each = pytest.mark.parametrize("action", ACTIONS.values(), ids=lambda action: action.name)
@@ -38,6 +39,9 @@ def test_names() -> None:
     assert list(ACTIONS) == [
         "send_sms",
         "send_flow_sms",
+        "send_otp",
+        "resend_otp",
+        "run_campaign",
         "send_whatsapp_template",
         "send_whatsapp_session",
         "record_user_events",
@@ -48,9 +52,9 @@ def test_names() -> None:
 
 @each
 def test_what_people_receive_is_never_repeatable(action: Action) -> None:
-    """An action whose repetition a person would notice is not called repeatable, and its reports can be joined."""
+    """An action whose repetition a person would notice is not called repeatable, and goes to nobody twice at once."""
     assert action.people_receive != action.repeatable
-    assert action.people_receive <= (action.correlates and action.unique_recipients)
+    assert action.people_receive <= action.unique_recipients
     assert (action.family == "segmento") != action.people_receive
 
 
@@ -80,6 +84,8 @@ def test_empty_mapping_names_what_is_missing(action: Action) -> None:
     missing = {name for name, field in action.fields.items() if field.get("required")}
     # A session message needs some content, whichever it is.
     missing |= {"text"} if action.name == "send_whatsapp_session" else set()
+    # A campaign needs some address.
+    missing |= {"phone"} if action.name == "run_campaign" else set()
     assert {error.field for error in caught.value.errors} == missing
     assert all(name in str(caught.value) for name in missing)
 
@@ -122,7 +128,7 @@ def test_whatever_a_mapping_gives_is_prepared_or_refused(action: Action, data: s
         errors = []
         kept = orjson.loads(orjson.dumps(prepared.payload))
         request = action.build([kept], CONTEXT, "token")
-        assert orjson.loads(request.body or b"")
+        assert request.body is None or isinstance(orjson.loads(request.body), dict)
         assert orjson.dumps(request.sample)
         assert prepared.recipient
         assert prepared.cost >= 1

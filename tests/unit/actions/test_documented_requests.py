@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 import pytest
@@ -25,6 +26,20 @@ EVENTS: dict[str, dict[str, Any]] = {
         "phone": 918818888758,
         "templateId": "61e8f2a3b4c5d6e7f8091a2b",
         "variables": {"firstName": "John"},
+    },
+    "send_otp": {
+        "phone": 918818888758,
+        "templateId": "61e8f2a3b4c5d6e7f8091a2b",
+        "otp": "4321",
+        "variables": {"name": "Ada"},
+    },
+    "resend_otp": {"phone": 918818888758, "channel": "text"},
+    "run_campaign": {
+        "campaign": "order-shipped",
+        "phone": 918818888758,
+        "email": "ada@example.com",
+        "name": "Ada",
+        "variables": {"order": 42, "total": {"type": "text", "value": "12"}},
     },
     "send_whatsapp_template": {
         "phone": 918818888758,
@@ -54,8 +69,10 @@ def test_documented_request(name: str) -> None:
     action = ACTIONS[name]
     request = action.build([action.prepare(EVENTS[name], CONTEXT).payload], CONTEXT, "token")
     assert found[1] == request.method
-    assert request.path.replace("%7B", "{").replace("%7D", "}").endswith(found[2].lstrip("…"))
-    assert orjson.loads(found[3].replace("<correlation id>", "token")) == orjson.loads(request.body or b"")
+    path, _, query = found[2].partition("?")
+    assert request.path.replace("%7B", "{").replace("%7D", "}").endswith(path.lstrip("…"))
+    assert dict(parse_qsl(query)) == (request.query or {})
+    assert orjson.loads(found[3].replace("<correlation id>", "token")) == orjson.loads(request.body or b"null")
 
 
 def test_every_numeric_code_is_documented() -> None:
