@@ -123,7 +123,8 @@ class Gathering:
                     await self._wait_for_more(group)
                 alone = False
                 taken = self._take(group)
-                await loop.run_in_executor(self._executor, self._accept, loop, group, taken)
+                if taken:
+                    await loop.run_in_executor(self._executor, self._accept, loop, group, taken)
         finally:
             group.running = False
 
@@ -137,14 +138,17 @@ class Gathering:
 
     @staticmethod
     def _take(group: _Group) -> list[_Waiting]:
-        taken, count = [], 0
+        taken, count, seen = [], 0, 0
         for one in group.waiting:
-            taken.append(one)
-            count += len(one.lines)
-            if count >= FULL:
-                break
-        del group.waiting[: len(taken)]
-        group.events -= count
+            seen += 1
+            group.events -= len(one.lines)
+            # Who has been refused meanwhile sends again: taking it now as well could double it.
+            if not one.accepted.done():
+                taken.append(one)
+                count += len(one.lines)
+                if count >= FULL:
+                    break
+        del group.waiting[:seen]
         return taken
 
     def _accept(

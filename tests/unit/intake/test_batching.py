@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from worker.delivery import Keys, StoreUnavailable
+from worker.intake import batching
 from worker.intake.batching import FULL, Gathering
 from worker.intake.pressure import Pressure
 from worker.intake.refusals import Refused
@@ -151,6 +152,24 @@ def test_what_cannot_be_stored_is_refused(doorway: Doorway, error: Exception, co
         assert one.retry_after
     assert accepted == "batch-1"
     assert doorway.published == ["batch-1"]
+
+
+def test_request_that_was_refused_is_not_taken_later(doorway: Doorway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that waited too long for a store that hangs is refused, and not accepted behind its sender's back."""
+    monkeypatch.setattr(batching, "PATIENCE", 0.05)
+
+    async def run() -> Any:
+        first = doorway.send(b"1")
+        await doorway.asked()
+        refused = await asyncio.gather(first, doorway.send(b"2"), return_exceptions=True)
+        doorway.let(2)
+        monkeypatch.setattr(batching, "PATIENCE", 8.0)
+        return [*refused, await doorway.send(b"3")]
+
+    *refused, accepted = asyncio.run(run())
+    assert [one.code for one in refused] == ["store_away", "store_away"]
+    assert accepted == "batch-2"
+    assert [body for body, *_ in doorway.batches.accepted] == [b"1", b"3"]
 
 
 def test_client_that_went_away_harms_nobody(doorway: Doorway) -> None:
