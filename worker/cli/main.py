@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "intake": "worker.cli.intake:intake",
     "sandbox": "worker.cli.sandbox:app",
     "send": "worker.cli.send:send",
+    "whatsapp": "worker.cli.whatsapp:app",
     "explain": "worker.cli.explain:explain",
     "deliveries": "worker.cli.deliveries:app",
     "reconcile": "worker.cli.reconcile:reconcile",
