@@ -286,6 +286,9 @@ def test_metrics_are_true(system: System, door: Intake) -> None:
         assert found["msg91_events_total", name] == counts.events[name]
     doors = sum(value for name, value in found.items() if name[0] == "msg91_door_events_total" and "received" in name)
     assert doors == counts.events["received"]
+    for name in ("parsed", "malformed", "filtered", "duplicate", "parent"):
+        by_door = [value for key, value in found.items() if key[0] == "msg91_door_events_total" and name in key]
+        assert sum(by_door) == counts.events[name]
     assert found["msg91_events_queued",] == 0
     assert found["msg91_broker_up",] == 1
     wait_until(lambda: read().get(("msg91_door_refused_total", "event_not_string", "http"), 0) >= 1)

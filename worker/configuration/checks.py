@@ -110,6 +110,13 @@ def warnings_of(model: DestinationModel, *, base_url: str, literal_authkey: bool
                 f"a key of fewer than {_SHORT_WRITE_KEY} characters can be guessed",
                 "Make one with: openssl rand -hex 16",
             )
+    for name, secret in model.webhooks:
+        if secret is not None and len(secret.get_secret_value()) < _SHORT_WRITE_KEY:
+            yield Finding(
+                ("webhooks", name),
+                f"a secret of fewer than {_SHORT_WRITE_KEY} characters can be guessed",
+                "Make one with: openssl rand -hex 16",
+            )
     if model.default_template_id and not _TEMPLATE_ID.fullmatch(model.default_template_id):
         yield Finding(
             ("default_template_id",),

@@ -1,0 +1,1 @@
+"""The doors: where events come in."""

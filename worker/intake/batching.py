@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ FULL = 500
 PATIENCE = 8.0
 #: Batches that wait to be published; more than these are left to the schedule.
 UNPUBLISHED = 64
+#: Seconds in which what is unpublished at the end is published, or else left to the schedule.
+CLOSING = 3.0
 #: Seconds of quiet after which nobody is waited for any more.
 _QUIET = 0.001
 
@@ -112,7 +115,10 @@ class Gathering:
         """Wait until everything that was taken in is handed over."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.to_thread(self._publishers.shutdown)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING):
+                await asyncio.to_thread(self._publishers.shutdown)
+        self._publishers.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, group: _Group) -> None:
         loop = asyncio.get_running_loop()

@@ -74,7 +74,7 @@ def _events(counters: dict[str, int]) -> Iterator[Metric]:
     doors = CounterMetricFamily("msg91_door_events", "Events by the door they came in at.", labels=["door", "outcome"])
     for name, value in sorted(counters.items()):
         kind, _, door = name.partition("|")
-        if kind in ("door:received", "door:malformed"):
+        if kind.startswith("door:"):
             doors.add_metric([door, kind.removeprefix("door:")], value)
     yield doors
 

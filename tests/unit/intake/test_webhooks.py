@@ -196,3 +196,12 @@ def test_wrong_write_keys_are_refused(destinations: Destinations, headers: dict[
 def test_basic_authorization_may_lack_its_colon() -> None:
     """A key is a key with or without the colon that Basic authorization asks for."""
     assert key_of_headers({b"authorization": b"basic " + b64encode(b"key")}) == "key"
+
+
+def test_short_secrets_are_warned_of(tmp_path: Path) -> None:
+    """A secret that can be guessed works, with a warning that names it."""
+    file = tmp_path / "destinations.yaml"
+    webhooks = {"segment_secret": "short", "token": TOKEN}
+    file.write_text(yaml.safe_dump({"destinations": [{"name": "d", "authkey": "${K}", "webhooks": webhooks}]}))
+    (warning,) = load_destinations(file, {"K": "k" * 24}, settings=load_settings({})).warnings
+    assert warning.path == "destinations[0].webhooks.segment_secret"

@@ -15,10 +15,7 @@
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[2] then
   return 0
 end
-if ARGV[5] ~= '0' then
-  local door = redis.call('HGET', KEYS[1], 'door')
-  redis.call('HINCRBY', KEYS[3], 'door:malformed|' .. (door or ''), ARGV[5])
-end
+local door = redis.call('HGET', KEYS[1], 'door') or ''
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 local names = {'parsed', 'malformed', 'filtered', 'duplicate', 'parent'}
@@ -28,6 +25,7 @@ end
 for i, name in ipairs(names) do
   if ARGV[3 + i] ~= '0' then
     redis.call('HINCRBY', KEYS[3], 'events:' .. name, ARGV[3 + i])
+    redis.call('HINCRBY', KEYS[3], 'door:' .. name .. '|' .. door, ARGV[3 + i])
   end
 end
 for i = 10, #ARGV do
