@@ -12,9 +12,10 @@ from itertools import count
 from random import SystemRandom
 from typing import Final
 
-from worker.sandbox.answers import HTML, Envelope, Reply, authkey_error, json_reply, route_missing
+from worker.sandbox import campaigns, otp, templates
+from worker.sandbox.answers import HTML, Envelope, Reply, authkey_error, route_missing
 from worker.sandbox.calls import Call, Kind, Verdict, refuse
-from worker.sandbox.segmento import Phonebooks, judge_contact, judge_events
+from worker.sandbox.segmento import Phonebooks, judge_contact, judge_events, judge_lists
 from worker.sandbox.sms import judge_flow, judge_sendsms, refuse_template
 from worker.sandbox.whatsapp import WhatsApp
 from worker.sandbox.whatsapp import judge as judge_whatsapp
@@ -27,17 +28,23 @@ _PATHS: Final[dict[tuple[str, str], Kind]] = {
     ("POST", "/api/v2/sendsms"): Kind.SMS,
     ("POST", "/api/v5/flow"): Kind.FLOW,
     ("POST", "/api/v5/flow/"): Kind.FLOW,
-    ("GET", "/api/v5/otp/verify"): Kind.OTP_VERIFY,
     ("GET", "/api/balance.php"): Kind.BALANCE,
     ("POST", "/api/v5/segmento/api/v1/events"): Kind.EVENTS,
     ("POST", "/api/v5/segmento/events"): Kind.EVENTS,
 }
 _PHONEBOOK: Final = re.compile(r"/api/v5/segmento/api/v1/phonebooks/([^/]+)/(contacts|events)")
+_EVENT_LISTS: Final = re.compile(r"/api/v5/segmento/api/v1/phonebooks/[^/]+/(event-types|failed-events)/?")
 
 _ENVELOPES: Final[dict[Kind, Envelope]] = {
     Kind.SMS: Envelope.SMS,
     Kind.FLOW: Envelope.SMS,
+    Kind.OTP: Envelope.SMS,
     Kind.OTP_VERIFY: Envelope.SMS,
+    Kind.OTP_RESEND: Envelope.SMS,
+    Kind.TEMPLATES: Envelope.SMS,
+    Kind.EVENT_LISTS: Envelope.SERVICE,
+    Kind.CAMPAIGN: Envelope.SERVICE,
+    Kind.CAMPAIGN_LISTS: Envelope.SERVICE,
     Kind.BALANCE: Envelope.LEGACY,
     Kind.EVENTS: Envelope.SERVICE,
     Kind.CONTACTS: Envelope.SERVICE,
@@ -46,6 +53,8 @@ _ENVELOPES: Final[dict[Kind, Envelope]] = {
     Kind.WHATSAPP_PANEL: Envelope.SERVICE,
     Kind.UNKNOWN: Envelope.NONE,
 }
+_OTPS: Final = frozenset({Kind.OTP, Kind.OTP_VERIFY, Kind.OTP_RESEND})
+_CAMPAIGNS: Final = frozenset({Kind.CAMPAIGN, Kind.CAMPAIGN_LISTS})
 _WHATSAPP: Final = frozenset({Kind.WHATSAPP, Kind.WHATSAPP_LISTS, Kind.WHATSAPP_PANEL})
 
 
@@ -69,6 +78,7 @@ class Provider:
     ) -> None:
         self.phonebooks = Phonebooks()
         self.whatsapp = WhatsApp()
+        self.otps = otp.Otps()
         self.templates: frozenset[str] | None = None if templates is None else frozenset(templates)
         self._authkeys = tuple(key.encode() for key in authkeys)
         self._unknown_templates = frozenset(unknown_templates) | {UNKNOWN_TEMPLATE}
@@ -88,11 +98,15 @@ class Provider:
             refusal = refuse_template(call, self.templates, self._unknown_templates)
             if refusal is not None:
                 return refusal
+        if kind is Kind.OTP:
+            refusal = otp.refuse_otp_template(call, self.templates, self._unknown_templates)
+            if refusal is not None:
+                return refusal
         key = call.headers.get("authkey") or call.query.get("authkey")
         if not key or not self._is_known(key):
             legacy = kind in {Kind.SMS, Kind.BALANCE}
             return Verdict(kind, envelope, authkey_error(envelope, missing=not key, legacy_codes=legacy))
-        verdict = self._judge_known(kind, call, phonebook)
+        verdict = self._judge_known(kind, call, phonebook, now)
         if verdict.fingerprint is not None and self._is_repeated(verdict.fingerprint, now):
             return refuse(kind, envelope, "311", messages=verdict.messages)
         return verdict
@@ -108,13 +122,18 @@ class Provider:
             self._taken.pop(verdict.fingerprint, None)
             self._taken[verdict.fingerprint] = now
 
-    def _judge_known(self, kind: Kind, call: Call, phonebook: str | None) -> Verdict:
-        if kind is Kind.OTP_VERIFY:
-            body = {"message": "Mobile no. not found", "type": "error"}
-            return Verdict(kind, Envelope.SMS, json_reply(200, body, HTML))
+    def _judge_known(self, kind: Kind, call: Call, phonebook: str | None, now: float) -> Verdict:
+        if kind is Kind.TEMPLATES:
+            return templates.judge(call, self.templates)
+        if kind is Kind.EVENT_LISTS:
+            return judge_lists(call, self.phonebooks)
+        if kind in _CAMPAIGNS:
+            return campaigns.judge(call, now)
         if kind is Kind.BALANCE:
             return Verdict(kind, Envelope.LEGACY, Reply(200, b"100000", HTML))
         request_id = self._next_request_id()
+        if kind in _OTPS:
+            return otp.judge(kind, call, self.otps, request_id, now)
         if kind in _WHATSAPP:
             return judge_whatsapp(call, self.whatsapp, request_id)
         if kind is Kind.SMS:
@@ -123,7 +142,7 @@ class Provider:
             return judge_flow(call, request_id)
         if kind is Kind.CONTACTS and phonebook is not None:
             return judge_contact(call, phonebook, request_id)
-        return judge_events(call, phonebook, self.phonebooks, request_id)
+        return judge_events(call, phonebook, self.phonebooks, request_id, now)
 
     def _is_known(self, key: str) -> bool:
         given = key.encode("utf-8", "replace")
@@ -146,7 +165,9 @@ class Provider:
 
 def _route(call: Call) -> tuple[Kind, str | None]:
     kind = _PATHS.get((call.method, call.path))
-    kind = kind or whatsapp_route(call)
+    kind = kind or whatsapp_route(call) or otp.route(call) or campaigns.route(call) or templates.route(call)
+    if kind is None and call.method == "GET" and _EVENT_LISTS.fullmatch(call.path):
+        kind = Kind.EVENT_LISTS
     if kind is not None:
         return kind, None
     match = _PHONEBOOK.fullmatch(call.path) if call.method == "POST" else None

@@ -163,7 +163,17 @@ def mask(number: str) -> str:
 
 def masked(line: dict[str, Any]) -> dict[str, Any]:
     """Give one line with every phone number in it hidden."""
-    return {name: _hide(value) if name in _PERSONAL else value for name, value in line.items()}
+    shown = {name: _hide(value) if name in _PERSONAL else value for name, value in line.items()}
+    return _without_digits(shown) if str(line.get("kind", "")).startswith("otp") else shown
+
+
+def _without_digits(line: dict[str, Any]) -> dict[str, Any]:
+    """Hide the one-time password of a line: in the parameters, the body and the messages."""
+    for name in ("query", "body"):
+        if isinstance(line.get(name), dict) and "otp" in line[name]:
+            line[name] = {**line[name], "otp": _MASK}
+    line["messages"] = [{**one, "text": _MASK} for one in line["messages"]]
+    return line
 
 
 _PERSONAL: Final = frozenset({"query", "messages", "body"})
