@@ -8,38 +8,125 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from worker.msg91.answers import Answer, mask_numbers, read_answer
+    from worker.msg91.api import Msg91
+    from worker.msg91.approvals import ApprovedTemplates
+    from worker.msg91.campaigns import Campaign, CampaignFields
     from worker.msg91.client import Fetched, Msg91Client, Request
     from worker.msg91.codes import CODES, AnswerClass, Code
-    from worker.msg91.errors import ClientSettingError, InvalidNumber, Msg91Error
+    from worker.msg91.errors import CallRefused, ClientSettingError, InvalidNumber, Msg91Error, UnexpectedAnswer
     from worker.msg91.numbers import PhoneNumbers, mask
+    from worker.msg91.otp import Verification, Verified
+    from worker.msg91.segmento import EventType, FailedEvent
+    from worker.msg91.templates import FlowTemplate, Preview, TemplateVersion, fill_template
     from worker.msg91.text import TextSize, measure
+    from worker.msg91.whatsapp import (
+        BUTTON_KINDS,
+        HEADER_KINDS,
+        MEDIA_KINDS,
+        MOST_TEMPLATES,
+        SESSION_KINDS,
+        Components,
+        IntegratedNumber,
+        ListedTemplate,
+        WhatsAppTemplate,
+        bulk_template,
+        create_template,
+        delete_template,
+        edit_template,
+        list_numbers,
+        list_templates,
+        read_numbers,
+        read_templates,
+        session_message,
+        single_template,
+    )
 
 __all__ = [
+    "BUTTON_KINDS",
     "CODES",
+    "HEADER_KINDS",
+    "MEDIA_KINDS",
+    "MOST_TEMPLATES",
+    "SESSION_KINDS",
     "Answer",
     "AnswerClass",
+    "ApprovedTemplates",
+    "CallRefused",
+    "Campaign",
+    "CampaignFields",
     "ClientSettingError",
     "Code",
+    "Components",
+    "EventType",
+    "FailedEvent",
     "Fetched",
+    "FlowTemplate",
+    "IntegratedNumber",
     "InvalidNumber",
+    "ListedTemplate",
+    "Msg91",
     "Msg91Client",
     "Msg91Error",
     "PhoneNumbers",
+    "Preview",
     "Request",
+    "TemplateVersion",
     "TextSize",
+    "UnexpectedAnswer",
+    "Verification",
+    "Verified",
+    "WhatsAppTemplate",
+    "bulk_template",
+    "create_template",
+    "delete_template",
+    "edit_template",
+    "fill_template",
+    "list_numbers",
+    "list_templates",
     "mask",
     "mask_numbers",
     "measure",
     "read_answer",
+    "read_numbers",
+    "read_templates",
+    "session_message",
+    "single_template",
 ]
 
 _MODULES: Final = {
     "answers": ("Answer", "mask_numbers", "read_answer"),
+    "api": ("Msg91",),
+    "campaigns": ("Campaign", "CampaignFields"),
+    "approvals": ("ApprovedTemplates",),
     "client": ("Fetched", "Msg91Client", "Request"),
     "codes": ("CODES", "AnswerClass", "Code"),
-    "errors": ("ClientSettingError", "InvalidNumber", "Msg91Error"),
+    "errors": ("CallRefused", "ClientSettingError", "InvalidNumber", "Msg91Error", "UnexpectedAnswer"),
     "numbers": ("PhoneNumbers", "mask"),
+    "otp": ("Verification", "Verified"),
+    "segmento": ("EventType", "FailedEvent"),
+    "templates": ("FlowTemplate", "Preview", "TemplateVersion", "fill_template"),
     "text": ("TextSize", "measure"),
+    "whatsapp": (
+        "BUTTON_KINDS",
+        "HEADER_KINDS",
+        "MEDIA_KINDS",
+        "MOST_TEMPLATES",
+        "SESSION_KINDS",
+        "Components",
+        "IntegratedNumber",
+        "ListedTemplate",
+        "WhatsAppTemplate",
+        "bulk_template",
+        "create_template",
+        "delete_template",
+        "edit_template",
+        "list_numbers",
+        "list_templates",
+        "read_numbers",
+        "read_templates",
+        "session_message",
+        "single_template",
+    ),
 }
 _HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}
 
