@@ -16,14 +16,14 @@ from worker.msg91.answers import read_answer
 from worker.msg91.client import Request
 from worker.msg91.whatsapp import (
     Components,
-    Template,
+    WhatsAppTemplate,
     bulk_template,
     create_template,
     list_numbers,
     list_templates,
     read_numbers,
     read_templates,
-    session,
+    session_message,
     single_template,
 )
 from worker.sandbox.calls import Call
@@ -43,8 +43,8 @@ def made(by: str, given: dict[str, Any]) -> Request:
     if by == "create":
         return create_template(**given)
     if by == "session":
-        return session(given["number"], given["to"][0], given["kind"], given["content"], None)
-    template = Template(given["number"], given["name"], given["language"], given["namespace"])
+        return session_message(given["number"], given["to"][0], given["kind"], given["content"], None)
+    template = WhatsAppTemplate(given["number"], given["name"], given["language"], given["namespace"])
     components = Components(given.get("header"), given.get("body"), given.get("buttons"))
     if by == "single":
         return single_template(template, given["to"][0], components, None)

@@ -11,7 +11,7 @@ from worker.actions import rules
 from worker.actions.base import Action, ActionContext, Family, Prepared, Problems, checked_token
 from worker.actions.whatsapp import NO_NUMBER, integrated_number, link, location
 from worker.msg91.client import Request
-from worker.msg91.whatsapp import MEDIA, SESSIONS, session
+from worker.msg91.whatsapp import MEDIA_KINDS, SESSION_KINDS, session_message
 
 #: Longest text of a message, and of what stands below a picture, characters (limits of WhatsApp's Cloud API).
 _LONGEST_TEXT: Final = 4096
@@ -45,7 +45,7 @@ class SendWhatsAppSession(Action):
             "description": "text, image, video, audio, document, location, contacts or interactive; "
             "text when there is a text, else interactive.",
             "type": "string",
-            "choices": list(SESSIONS),
+            "choices": list(SESSION_KINDS),
         },
         "text": {"label": "Text", "description": "The text, or what stands below a picture.", "type": "string"},
         "mediaUrl": {"label": "Media URL", "description": "The address of the file.", "type": "string"},
@@ -89,7 +89,9 @@ class SendWhatsAppSession(Action):
         item = items[0]
         correlation = checked_token(token) if context.whatsapp.correlates else None
         attached = context.whatsapp.attached_media
-        return session(item["number"], item["to"], item["type"], item["content"], correlation, attached=attached)
+        return session_message(
+            item["number"], item["to"], item["type"], item["content"], correlation, attached=attached
+        )
 
     def problems(self, context: ActionContext) -> list[str]:
         """There must be a number to send from."""
@@ -106,7 +108,7 @@ def _kind(fields: dict[str, Any]) -> str:
 def _content(kind: str, fields: dict[str, Any], problems: Problems) -> dict[str, Any]:
     if kind == "text":
         return {"text": _text(fields.get("text"), _LONGEST_TEXT, problems)}
-    if kind in MEDIA:
+    if kind in MEDIA_KINDS:
         content = {"link": link("mediaUrl", fields.get("mediaUrl"), problems)}
         if fields.get("text") and kind != "audio":
             content["caption"] = _text(fields["text"], _LONGEST_CAPTION, problems)

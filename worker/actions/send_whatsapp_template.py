@@ -13,7 +13,14 @@ from worker.actions.base import Action, ActionContext, Family, Prepared, Problem
 from worker.actions.whatsapp import NO_NUMBER, integrated_number, link, location, text_of, variable
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.client import Request
-from worker.msg91.whatsapp import BUTTONS, HEADERS, Components, Template, bulk_template, single_template
+from worker.msg91.whatsapp import (
+    BUTTON_KINDS,
+    HEADER_KINDS,
+    Components,
+    WhatsAppTemplate,
+    bulk_template,
+    single_template,
+)
 
 _NAME: Final = re.compile(r"[a-z0-9_]{1,512}", re.IGNORECASE)
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*")
@@ -144,9 +151,9 @@ class SendWhatsAppTemplate(Action):
 _SHARED: Final = ("not integrated", "integrated number", "integrated_number", "template", "namespace")
 
 
-def template_of(payload: Mapping[str, Any]) -> Template:
+def template_of(payload: Mapping[str, Any]) -> WhatsAppTemplate:
     """The template of a payload as `SendWhatsAppTemplate.prepare` makes it."""
-    return Template(payload["number"], payload["template"], payload["language"], payload.get("namespace"))
+    return WhatsAppTemplate(payload["number"], payload["template"], payload["language"], payload.get("namespace"))
 
 
 def _components(payload: Mapping[str, Any]) -> Components:
@@ -177,8 +184,8 @@ def _with_places(resolved: Any) -> Any:
 
 def _header(header: dict[str, Any], problems: Problems) -> dict[str, str] | None:
     kind = text_of(header.get("type")) or "text"
-    if kind not in HEADERS:
-        problems.add("header.type", f"expected {', '.join(HEADERS[:-1])} or {HEADERS[-1]}")
+    if kind not in HEADER_KINDS:
+        problems.add("header.type", f"expected {', '.join(HEADER_KINDS[:-1])} or {HEADER_KINDS[-1]}")
         return None
     if kind == "location":
         return {"type": kind, **location("header", header, problems)}
@@ -213,8 +220,8 @@ def _buttons(values: dict[str, Any], problems: Problems) -> dict[str, dict[str, 
             continue
         fields = button if isinstance(button, dict) else {"value": button}
         kind = text_of(fields.get("type")) or "url"
-        if kind not in BUTTONS:
-            problems.add(f"buttons.{position}.type", f"expected {', '.join(BUTTONS[:-1])} or {BUTTONS[-1]}")
+        if kind not in BUTTON_KINDS:
+            problems.add(f"buttons.{position}.type", f"expected {', '.join(BUTTON_KINDS[:-1])} or {BUTTON_KINDS[-1]}")
             continue
         found[position] = {"type": kind, "value": variable(f"buttons.{position}", fields.get("value"), problems)}
     return found

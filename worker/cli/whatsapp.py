@@ -21,9 +21,19 @@ from worker.cli.operating import JsonOption, needed
 from worker.cli.output import Exit, fail, print_json, stdout, table, warn
 from worker.delivery import Kind, State, delivery_key, new_id
 from worker.destinations import Destination
-from worker.msg91 import whatsapp as api
 from worker.msg91.client import Fetched, Request
 from worker.msg91.numbers import mask
+from worker.msg91.whatsapp import (
+    MOST_TEMPLATES,
+    ListedTemplate,
+    create_template,
+    delete_template,
+    edit_template,
+    list_numbers,
+    list_templates,
+    read_numbers,
+    read_templates,
+)
 from worker.queueing import Queueing
 from worker.runtime import Clients
 from worker.settings import load_settings
@@ -67,8 +77,8 @@ def numbers(destination: DestinationOption = "", json_: JsonOption = False) -> N
       msg91-destination whatsapp numbers
     """
     chosen = _destination(destination)
-    fetched = _ask(chosen, api.list_numbers())
-    found = api.read_numbers(fetched.document)
+    fetched = _ask(chosen, list_numbers())
+    found = read_numbers(fetched.document)
     if found is None:
         _unread(fetched)
     configured = chosen.context.whatsapp.numbers
@@ -120,9 +130,9 @@ def templates(
         return
     chosen = _destination(destination)
     number = _number(chosen, from_)
-    request = api.list_templates(number, name=name or None, status=status or None, language=language or None)
+    request = list_templates(number, name=name or None, status=status or None, language=language or None)
     fetched = _ask(chosen, request)
-    found = api.read_templates(fetched.document)
+    found = read_templates(fetched.document)
     if found is None:
         _unread(fetched)
     if json_:
@@ -155,11 +165,11 @@ def templates(
             for one in found
         ],
     )
-    if len(found) >= api.MOST_TEMPLATES:
-        warn(f"MSG91 lists {api.MOST_TEMPLATES} templates at most: there may be more; narrow it down by --name")
+    if len(found) >= MOST_TEMPLATES:
+        warn(f"MSG91 lists {MOST_TEMPLATES} templates at most: there may be more; narrow it down by --name")
 
 
-def _text(template: api.ListedTemplate) -> str:
+def _text(template: ListedTemplate) -> str:
     texts = [str(one.get("text") or "") for one in template.components if str(one.get("type")).upper() == "BODY"]
     return " ".join(" ".join(texts).split())[:80]
 
@@ -176,7 +186,7 @@ def create(
 ) -> None:
     """Hand a template in for approval; it can be sent once it is approved."""
     chosen = _destination(destination)
-    request = api.create_template(_number(chosen, from_), name, language, category, _components(components))
+    request = create_template(_number(chosen, from_), name, language, category, _components(components))
     _changed(chosen, request, json_=json_)
 
 
@@ -190,7 +200,7 @@ def edit(
 ) -> None:
     """Give a template other components; it has to be approved again."""
     chosen = _destination(destination)
-    _changed(chosen, api.edit_template(_number(chosen, from_), template_id, _components(components)), json_=json_)
+    _changed(chosen, edit_template(_number(chosen, from_), template_id, _components(components)), json_=json_)
 
 
 @templates_app.command("delete")
@@ -203,7 +213,7 @@ def delete(
 ) -> None:
     """Delete a template in all its languages."""
     chosen = _destination(destination)
-    _changed(chosen, api.delete_template(_number(chosen, from_), name, template_id or None), json_=json_)
+    _changed(chosen, delete_template(_number(chosen, from_), name, template_id or None), json_=json_)
 
 
 @app.command("send")

@@ -28,16 +28,16 @@ PANEL_PATH: Final = "/api/v5/whatsapp/client-panel-template/"
 MOST_TEMPLATES: Final = 500
 
 #: What a header may be; all but ``text`` and ``location`` are links to a file.
-HEADERS: Final = ("text", "image", "video", "document", "location")
+HEADER_KINDS: Final = ("text", "image", "video", "document", "location")
 #: What a button may be given: the rest of its address, what comes back when it is tapped, a code to copy.
-BUTTONS: Final = ("url", "quick_reply", "copy_code")
+BUTTON_KINDS: Final = ("url", "quick_reply", "copy_code")
 #: What a session message may be.
-SESSIONS: Final = ("text", "image", "video", "audio", "document", "location", "contacts", "interactive")
-MEDIA: Final = frozenset({"image", "video", "audio", "document"})
+SESSION_KINDS: Final = ("text", "image", "video", "audio", "document", "location", "contacts", "interactive")
+MEDIA_KINDS: Final = frozenset({"image", "video", "audio", "document"})
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
+class WhatsAppTemplate:
     """Which template, as MSG91 knows it.
 
     Attributes:
@@ -58,10 +58,11 @@ class Components:
     """What fills a template's places for one recipient.
 
     Attributes:
-        header: its kind under ``type`` (see `HEADERS`), and ``value`` (text or link), ``filename`` of a document, or
-            ``latitude``, ``longitude``, ``name`` and ``address`` of a location.
+        header: its kind under ``type`` (see `HEADER_KINDS`), and ``value`` (text or link), ``filename`` of a document,
+            or ``latitude``, ``longitude``, ``name`` and ``address`` of a location.
         body: values by the number or name of their place.
-        buttons: ``type`` (see `BUTTONS`) and ``value``, by position from 1; buttons without a variable are left out.
+        buttons: ``type`` (see `BUTTON_KINDS`) and ``value``, by position from 1; buttons without a variable are left
+            out.
         offer_ends_ms: when a limited-time offer ends, ms since 1970.
     """
 
@@ -138,7 +139,9 @@ _BUTTON_PARAMETERS: Final = {
 }
 
 
-def bulk_template(template: Template, recipients: Sequence[tuple[str, Components]], token: str | None) -> Request:
+def bulk_template(
+    template: WhatsAppTemplate, recipients: Sequence[tuple[str, Components]], token: str | None
+) -> Request:
     """One template for many recipients; those with the same components share an entry.
 
     Args:
@@ -179,7 +182,7 @@ def bulk_template(template: Template, recipients: Sequence[tuple[str, Components
     return Request("POST", BULK_PATH, orjson.dumps(body), sample=sample)
 
 
-def single_template(template: Template, number: str, components: Components, token: str | None) -> Request:
+def single_template(template: WhatsAppTemplate, number: str, components: Components, token: str | None) -> Request:
     """A template for one recipient, its components in Meta's form."""
     listed = components.listed()
     named = _named(template)
@@ -203,7 +206,7 @@ def single_template(template: Template, number: str, components: Components, tok
     return Request("POST", SINGLE_PATH, orjson.dumps(body), sample=sample)
 
 
-def session(
+def session_message(
     integrated: str, number: str, kind: str, content: Mapping[str, Any], token: str | None, *, attached: bool = False
 ) -> Request:
     """A message inside the 24 hours after a customer wrote.
@@ -211,7 +214,7 @@ def session(
     Args:
         integrated: the integrated number it is sent from.
         number: digits with country code.
-        kind: see `SESSIONS`.
+        kind: see `SESSION_KINDS`.
         content: ``text`` of a text; ``link``, ``caption`` and ``filename`` of media; else Meta's object of that kind.
         token: correlation id; None leaves it out.
         attached: write media as ``attachment_url`` beside the kind, and not as Meta's object below ``payload``.
@@ -219,7 +222,7 @@ def session(
     body: dict[str, Any] = {"integrated_number": integrated, "recipient_number": number, "content_type": kind}
     if kind == "text":
         body["text"] = content["text"]
-    elif kind in MEDIA and attached:
+    elif kind in MEDIA_KINDS and attached:
         body["attachment_url"] = content["link"]
         body |= {key: content[key] for key in ("caption", "filename") if key in content}
     else:
@@ -240,7 +243,7 @@ def session(
     return Request("POST", SINGLE_PATH, orjson.dumps(body), sample=sample)
 
 
-def _named(template: Template) -> dict[str, Any]:
+def _named(template: WhatsAppTemplate) -> dict[str, Any]:
     return {
         "name": template.name,
         "language": {"code": template.language, "policy": "deterministic"},

@@ -10,7 +10,7 @@ from tests.unit.sandbox.calls import call, provider, said
 from worker.msg91.client import Request
 from worker.msg91.whatsapp import (
     Components,
-    Template,
+    WhatsAppTemplate,
     bulk_template,
     create_template,
     delete_template,
@@ -19,7 +19,7 @@ from worker.msg91.whatsapp import (
     list_templates,
     read_numbers,
     read_templates,
-    session,
+    session_message,
     single_template,
 )
 from worker.sandbox.calls import Call, Verdict
@@ -27,7 +27,7 @@ from worker.sandbox.provider import Provider
 from worker.sandbox.whatsapp import DEFAULT_NUMBER
 
 A = "918818888758"
-SHIPPED = Template(DEFAULT_NUMBER, "order_shipped", "en")
+SHIPPED = WhatsAppTemplate(DEFAULT_NUMBER, "order_shipped", "en")
 ADA = Components(body={"1": "Ada"})
 
 
@@ -68,7 +68,10 @@ def test_a_bulk_message_is_taken_for_every_recipient() -> None:
 
 def test_single_and_session_messages_are_answered_with_a_uuid() -> None:
     """Both come by the other endpoint and have an answer of another shape."""
-    for request in (single_template(SHIPPED, A, ADA, None), session(DEFAULT_NUMBER, A, "text", {"text": "Hi"}, None)):
+    for request in (
+        single_template(SHIPPED, A, ADA, None),
+        session_message(DEFAULT_NUMBER, A, "text", {"text": "Hi"}, None),
+    ):
         verdict = ask(provider(), request)
         assert said(verdict.reply.body)["data"]["message_uuid"] == verdict.request_id
 
@@ -76,16 +79,16 @@ def test_single_and_session_messages_are_answered_with_a_uuid() -> None:
 @pytest.mark.parametrize(
     ("template", "components", "says"),
     [
-        (Template("919999999999", "order_shipped", "en"), ADA, "not integrated"),
-        (Template(DEFAULT_NUMBER, "nothing", "en"), ADA, "does not exist"),
-        (Template(DEFAULT_NUMBER, "order_shipped", "fr"), ADA, "in the language fr"),
-        (Template(DEFAULT_NUMBER, "spring_sale", "en"), ADA, "status: pending"),
-        (Template(DEFAULT_NUMBER, "free_money", "en"), ADA, "status: rejected"),
+        (WhatsAppTemplate("919999999999", "order_shipped", "en"), ADA, "not integrated"),
+        (WhatsAppTemplate(DEFAULT_NUMBER, "nothing", "en"), ADA, "does not exist"),
+        (WhatsAppTemplate(DEFAULT_NUMBER, "order_shipped", "fr"), ADA, "in the language fr"),
+        (WhatsAppTemplate(DEFAULT_NUMBER, "spring_sale", "en"), ADA, "status: pending"),
+        (WhatsAppTemplate(DEFAULT_NUMBER, "free_money", "en"), ADA, "status: rejected"),
         (SHIPPED, Components(body={"1": "a\nb"}), "new-line"),
         (SHIPPED, Components(body={"1": ""}), "empty"),
     ],
 )
-def test_refusals_of_bulk_messages(template: Template, components: Components, says: str) -> None:
+def test_refusals_of_bulk_messages(template: WhatsAppTemplate, components: Components, says: str) -> None:
     """What MSG91 refuses is refused as a whole, with status 200 and the newer services' envelope."""
     assert says in error_of(ask(provider(), bulk_template(template, [(A, components)], None)))
 
@@ -95,7 +98,7 @@ def test_the_variables_of_a_known_body_are_counted() -> None:
     account = provider()
     body = {"type": "BODY", "text": "Hi {{1}}, order {{2}}"}
     account.whatsapp.set({"templates": [{"name": "two", "components": [body]}]})
-    two = Template(DEFAULT_NUMBER, "two", "en")
+    two = WhatsAppTemplate(DEFAULT_NUMBER, "two", "en")
     assert "takes 2" in error_of(ask(account, bulk_template(two, [(A, ADA)], None)))
     assert ask(account, bulk_template(two, [(A, Components(body={"1": "a", "2": "b"}))], None)).accepted
 
@@ -131,7 +134,7 @@ def test_the_life_of_a_template() -> None:
     """Created it waits, approved it is sent, edited it waits again, deleted it is gone."""
     account = provider()
     body: list[dict[str, Any]] = [{"type": "BODY", "text": "Hello"}]
-    new = Template(DEFAULT_NUMBER, "hello", "en")
+    new = WhatsAppTemplate(DEFAULT_NUMBER, "hello", "en")
     message = bulk_template(new, [(A, Components())], None)
     assert ask(account, create_template(DEFAULT_NUMBER, "hello", "en", "utility", body)).accepted
     assert "already exists" in error_of(ask(account, create_template(DEFAULT_NUMBER, "hello", "en", "utility", body)))
