@@ -402,6 +402,7 @@ def test_destinations_are_told_apart_by_write_key() -> None:
         both = both.replace("  - second-key", "  - shared-key-of-the-tests\n  - second-key")
         with Intake(system, {"MSG91_DESTINATION_INTAKE_TOKEN": TOKEN}) as intake:
             assert intake.post("/v1/track", sms(NUMBER, "x"), key="second-key-of-the-tests").status_code == 401
+            wait_until(lambda: " ready." in system.log, what="the worker has read the first file")
             file.write_text(both)
             keys = {"one": WRITE_KEY, "two": "second-key-of-the-tests", "both": "shared-key-of-the-tests"}
             wait_until(lambda: intake.post("/v1/page", {}, key=keys["two"]).status_code == 200, what="the new file")

@@ -10,7 +10,6 @@ import orjson
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from schemathesis.specs.openapi.checks import ignored_auth
 
 from tests.intake import WRITE_KEY, Intake, basic
 from tests.system import System
@@ -31,7 +30,20 @@ def door() -> Iterator[Intake]:
         yield intake
 
 
-schema = schemathesis.openapi.from_dict(description())
+def without_security() -> dict[str, Any]:
+    """The description, for requests that carry the right key and go to the one destination that there is."""
+    found = description()
+    del found["components"]["securitySchemes"]
+    for operations in found["paths"].values():
+        for operation in operations.values():
+            del operation["security"]
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] == "destination":
+                    parameter["schema"] = {"enum": ["msg91"]}
+    return found
+
+
+schema = schemathesis.openapi.from_dict(without_security())
 
 
 @schema.parametrize()
@@ -46,13 +58,11 @@ def test_keeps_to_description(case: Any, door: Intake) -> None:
     headers = {"authorization": basic(WRITE_KEY)}
     if "webhooks" in case.path:
         headers = {"authorization": f"Bearer {HOOK}"}
-        case.path_parameters["destination"] = "msg91"
     elif case.path == "/metrics":
         headers = {"authorization": f"Bearer {TOKEN}"}
     elif "/api/s" in case.path:
         headers = {"x-write-key": WRITE_KEY}
-    # Whether authorization is asked for is tested below: the check cannot tell our headers from its own.
-    case.call_and_validate(base_url=door.url, headers=headers, excluded_checks=[ignored_auth])
+    case.call_and_validate(base_url=door.url, headers=headers)
 
 
 SECURED = [
