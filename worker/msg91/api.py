@@ -16,9 +16,9 @@ What sends somebody something is not here: it goes through the gate, by a Celery
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -27,16 +27,21 @@ from worker.msg91 import campaigns as campaign_calls
 from worker.msg91 import otp as otp_calls
 from worker.msg91 import segmento as segmento_calls
 from worker.msg91 import templates as template_calls
-from worker.msg91.answers import Answer
+from worker.msg91 import whatsapp as whatsapp_calls
+from worker.msg91.answers import Answer, mask_numbers
 from worker.msg91.campaigns import Campaign, CampaignFields
-from worker.msg91.client import Msg91Client
-from worker.msg91.errors import ClientSettingError
+from worker.msg91.client import Msg91Client, Request
+from worker.msg91.errors import ClientSettingError, UnexpectedAnswer
 from worker.msg91.numbers import PhoneNumbers
 from worker.msg91.otp import Verification
+from worker.msg91.reading import ask, text_of
 from worker.msg91.segmento import EventType, FailedEvent
 from worker.msg91.templates import FlowTemplate, TemplateVersion
+from worker.msg91.whatsapp import IntegratedNumber, ListedTemplate
 
 __all__ = ["Msg91"]
+
+T = TypeVar("T")
 
 DEFAULT_BASE_URL: Final = "https://control.msg91.com"
 
@@ -135,6 +140,44 @@ class Msg91:
     def campaign_fields(self, slug: str) -> CampaignFields:
         """Ask what a campaign wants to know of a person; raises as `templates`."""
         return campaign_calls.campaign_fields(self._client, slug)
+
+    def whatsapp_numbers(self) -> list[IntegratedNumber]:
+        """List the numbers that WhatsApp messages can be sent from; raises as `templates`."""
+        return self._listed(whatsapp_calls.list_numbers(), whatsapp_calls.read_numbers, "the integrated numbers")
+
+    def whatsapp_templates(
+        self, number: str, *, name: str | None = None, status: str | None = None, language: str | None = None
+    ) -> list[ListedTemplate]:
+        """List the WhatsApp templates of an integrated number, every language by itself; raises as `templates`."""
+        request = whatsapp_calls.list_templates(number, name=name, status=status, language=language)
+        return self._listed(request, whatsapp_calls.read_templates, "the WhatsApp templates")
+
+    def create_whatsapp_template(
+        self, number: str, name: str, language: str, category: str, components: Sequence[Mapping[str, Any]]
+    ) -> str:
+        """Hand a WhatsApp template in for approval, and return its id; arguments as `whatsapp.create_template`.
+
+        Raises:
+            CallRefused: MSG91 said no, or did not answer; in the latter case it may have been handed in.
+        """
+        request = whatsapp_calls.create_template(number, name, language, category, components)
+        data = ask(self._client, request, "the new WhatsApp template")
+        return text_of(data, "template_id", "id") if isinstance(data, dict) else ""
+
+    def edit_whatsapp_template(self, number: str, template_id: str, components: Sequence[Mapping[str, Any]]) -> None:
+        """Give a WhatsApp template other components; raises as `create_whatsapp_template`."""
+        ask(self._client, whatsapp_calls.edit_template(number, template_id, components), "the WhatsApp template")
+
+    def delete_whatsapp_template(self, number: str, name: str, template_id: str | None = None) -> None:
+        """Delete a WhatsApp template, or one language of it by its id; raises as `create_whatsapp_template`."""
+        ask(self._client, whatsapp_calls.delete_template(number, name, template_id), "the WhatsApp template")
+
+    def _listed(self, request: Request, read: Callable[[Any], list[T] | None], what: str) -> list[T]:
+        data = ask(self._client, request, what)
+        found = read(data)
+        if found is None:
+            raise UnexpectedAnswer(f"{what}: expected a list, but MSG91 answered {mask_numbers(repr(data))[:500]}")
+        return found
 
     def _path(self, path: str) -> str:
         if "{phonebook_id}" not in path:
