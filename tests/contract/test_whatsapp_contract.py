@@ -18,13 +18,15 @@ from worker.msg91.whatsapp import (
     Components,
     WhatsAppTemplate,
     bulk_template,
+    session_message,
+    single_template,
+)
+from worker.msg91.whatsapp_panel import (
     create_template,
     list_numbers,
     list_templates,
     read_numbers,
     read_templates,
-    session_message,
-    single_template,
 )
 from worker.sandbox.calls import Call
 from worker.sandbox.provider import Provider

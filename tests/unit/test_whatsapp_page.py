@@ -18,7 +18,8 @@ from worker.destinations import Destination, load_destinations
 from worker.intake import clevertap
 from worker.intake.tracking import Arrival
 from worker.msg91.approvals import BELIEVED, RETRY
-from worker.msg91.whatsapp import BUTTON_KINDS, HEADER_KINDS, MOST_TEMPLATES, SESSION_KINDS
+from worker.msg91.whatsapp import BUTTON_KINDS, HEADER_KINDS, SESSION_KINDS
+from worker.msg91.whatsapp_panel import MOST_TEMPLATES
 from worker.pipeline import resolve_events
 
 PAGE = (Path(__file__).parents[2] / "docs" / "whatsapp.md").read_text(encoding="utf-8")

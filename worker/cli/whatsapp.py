@@ -23,7 +23,7 @@ from worker.delivery import Kind, State, delivery_key, new_id
 from worker.destinations import Destination
 from worker.msg91.client import Fetched, Request
 from worker.msg91.numbers import mask
-from worker.msg91.whatsapp import (
+from worker.msg91.whatsapp_panel import (
     MOST_TEMPLATES,
     ListedTemplate,
     create_template,

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
         BUTTON_KINDS,
         HEADER_KINDS,
         MEDIA_KINDS,
-        MOST_TEMPLATES,
         SESSION_KINDS,
         Components,
-        IntegratedNumber,
-        ListedTemplate,
         WhatsAppTemplate,
         bulk_template,
+        session_message,
+        single_template,
+    )
+    from worker.msg91.whatsapp_panel import (
+        MOST_TEMPLATES,
+        IntegratedNumber,
+        ListedTemplate,
         create_template,
         delete_template,
         edit_template,
@@ -37,8 +41,6 @@ if TYPE_CHECKING:
         list_templates,
         read_numbers,
         read_templates,
-        session_message,
-        single_template,
     )
 
 __all__ = [
@@ -110,13 +112,17 @@ _MODULES: Final = {
         "BUTTON_KINDS",
         "HEADER_KINDS",
         "MEDIA_KINDS",
-        "MOST_TEMPLATES",
         "SESSION_KINDS",
         "Components",
-        "IntegratedNumber",
-        "ListedTemplate",
         "WhatsAppTemplate",
         "bulk_template",
+        "session_message",
+        "single_template",
+    ),
+    "whatsapp_panel": (
+        "MOST_TEMPLATES",
+        "IntegratedNumber",
+        "ListedTemplate",
         "create_template",
         "delete_template",
         "edit_template",
@@ -124,8 +130,6 @@ _MODULES: Final = {
         "list_templates",
         "read_numbers",
         "read_templates",
-        "session_message",
-        "single_template",
     ),
 }
 _HOMES: Final = {name: module for module, names in _MODULES.items() for name in names}

@@ -27,7 +27,7 @@ from worker.msg91 import campaigns as campaign_calls
 from worker.msg91 import otp as otp_calls
 from worker.msg91 import segmento as segmento_calls
 from worker.msg91 import templates as template_calls
-from worker.msg91 import whatsapp as whatsapp_calls
+from worker.msg91 import whatsapp_panel as whatsapp_calls
 from worker.msg91.answers import Answer, mask_numbers
 from worker.msg91.campaigns import Campaign, CampaignFields
 from worker.msg91.client import Msg91Client, Request
@@ -37,7 +37,7 @@ from worker.msg91.otp import Verification
 from worker.msg91.reading import ask, text_of
 from worker.msg91.segmento import EventType, FailedEvent
 from worker.msg91.templates import FlowTemplate, TemplateVersion
-from worker.msg91.whatsapp import IntegratedNumber, ListedTemplate
+from worker.msg91.whatsapp_panel import IntegratedNumber, ListedTemplate
 
 __all__ = ["Msg91"]
 
@@ -155,7 +155,7 @@ class Msg91:
     def create_whatsapp_template(
         self, number: str, name: str, language: str, category: str, components: Sequence[Mapping[str, Any]]
     ) -> str:
-        """Hand a WhatsApp template in for approval, and return its id; arguments as `whatsapp.create_template`.
+        """Hand a WhatsApp template in for approval, and return its id; arguments as `whatsapp_panel.create_template`.
 
         Raises:
             CallRefused: MSG91 said no, or did not answer; in the latter case it may have been handed in.

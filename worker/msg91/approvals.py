@@ -16,7 +16,12 @@ from typing import Final
 
 from worker.msg91.client import Fetched, Request
 from worker.msg91.numbers import mask
-from worker.msg91.whatsapp import MOST_TEMPLATES, ListedTemplate, list_templates, read_templates
+from worker.msg91.whatsapp_panel import (
+    MOST_TEMPLATES,
+    ListedTemplate,
+    list_templates,
+    read_templates,
+)
 
 __all__ = ["ApprovedTemplates"]
 

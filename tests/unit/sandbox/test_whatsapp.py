@@ -12,6 +12,10 @@ from worker.msg91.whatsapp import (
     Components,
     WhatsAppTemplate,
     bulk_template,
+    session_message,
+    single_template,
+)
+from worker.msg91.whatsapp_panel import (
     create_template,
     delete_template,
     edit_template,
@@ -19,8 +23,6 @@ from worker.msg91.whatsapp import (
     list_templates,
     read_numbers,
     read_templates,
-    session_message,
-    single_template,
 )
 from worker.sandbox.calls import Call, Verdict
 from worker.sandbox.provider import Provider
