@@ -27,10 +27,11 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from worker import process
 from worker.actions import ACTIONS
+from worker.actions.record_user_events import spread
 from worker.app import PRIORITY_QUEUE, app
 from worker.delivery import StoreUnavailable
 from worker.runtime import Runtime
-from worker.taking import take_events, take_payloads
+from worker.taking import read_items, take_events, take_payloads
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +100,9 @@ def run_campaign(self: Task, payloads: Any, destination: str = "", message_id: s
 
 @app.task(name="worker.record_user_events", bind=True)
 def record_user_events(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
-    """Record Segmento user events."""
-    _perform(self, "record_user_events", payloads, destination, message_id)
+    """Record Segmento user events; ``{identifier, events: […]}`` is taken as well."""
+    items = [one for item in read_items(payloads) for one in (spread(item) if isinstance(item, dict) else [item])]
+    _perform(self, "record_user_events", items, destination, message_id)
 
 
 @app.task(name="worker.upsert_contact", bind=True)

@@ -96,3 +96,23 @@ class RecordUserEvents(Action):
     def problems(self, context: ActionContext) -> list[str]:
         """A path with a placeholder needs a phonebook."""
         return [NO_PHONEBOOK.format(setting="events_path")] if lacks_phonebook(context.events_path, context) else []
+
+
+def spread(payload: dict[str, Any]) -> list[dict[str, Any]]:
+    """Turn the shape of agent toolkits into the fields of this action, one payload for each event.
+
+    That shape is ``{identifier, events: [{name, properties, timestamp}]}``; what has another one stays as it is.
+    """
+    events = payload.get("events")
+    if "identifier" not in payload or not isinstance(events, list) or not all(isinstance(one, dict) for one in events):
+        return [payload]
+    return [
+        {
+            "visitorId": payload["identifier"],
+            **{field: one[key] for field, key in _TOOL_NAMES if key in one},
+        }
+        for one in events
+    ]
+
+
+_TOOL_NAMES: Final = (("eventName", "name"), ("properties", "properties"), ("timestamp", "timestamp"))
