@@ -6,43 +6,37 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
-import yaml
 from celery import Celery
 from rich.text import Text
 
 from worker.actions import ACTIONS, FieldErrors, Prepared
 from worker.app import configure
 from worker.cli.connection import Connection, DataDir, connected
-from worker.cli.operating import JsonOption, needed
+from worker.cli.operating import JsonOption
 from worker.cli.output import Exit, fail, print_json, stdout, table, warn
+from worker.cli.whatsapp_account import (
+    DestinationOption,
+    FromOption,
+    asked,
+    chosen_destination,
+    fetched_from,
+    unread,
+)
+from worker.cli.whatsapp_templates import templates_app
 from worker.delivery import Kind, State, delivery_key, new_id
 from worker.destinations import Destination
-from worker.msg91.client import Fetched, Request
 from worker.msg91.numbers import mask
-from worker.msg91.whatsapp_panel import (
-    MOST_TEMPLATES,
-    ListedTemplate,
-    create_template,
-    delete_template,
-    edit_template,
-    list_numbers,
-    list_templates,
-    read_numbers,
-    read_templates,
-)
+from worker.msg91.whatsapp_panel import list_numbers, read_numbers
 from worker.queueing import Queueing
-from worker.runtime import Clients
-from worker.settings import load_settings
 
 TEMPLATE: Final = "send_whatsapp_template"
 SESSION: Final = "send_whatsapp_session"
 #: States in which a message is not through yet.
 _UNDER_WAY: Final = (State.SENDING, State.SCHEDULED)
-_STYLES: Final = {"approved": "green", "pending": "yellow", "rejected": "bold red"}
 
 app = typer.Typer(
     help="WhatsApp: the account's numbers and templates, and single messages.",
@@ -50,23 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-templates_app = typer.Typer(
-    help="List the templates of a number with their states; create, edit and delete them.",
-    invoke_without_command=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 app.add_typer(templates_app, name="templates")
-
-DestinationOption = Annotated[
-    str, typer.Option("--destination", "-d", help="Whose account.", show_default="the first that has a number")
-]
-FromOption = Annotated[
-    str, typer.Option("--from", help="The integrated number.", show_default="the destination's default_number")
-]
-ComponentsArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="YAML or JSON: the list of components, as Meta describes them.")
-]
 
 
 @app.command("numbers")
@@ -76,11 +54,11 @@ def numbers(destination: DestinationOption = "", json_: JsonOption = False) -> N
     Examples:
       msg91-destination whatsapp numbers
     """
-    chosen = _destination(destination)
-    fetched = _ask(chosen, list_numbers())
+    chosen = chosen_destination(destination)
+    fetched = asked(chosen, list_numbers())
     found = read_numbers(fetched.document)
     if found is None:
-        _unread(fetched)
+        unread(fetched)
     configured = chosen.context.whatsapp.numbers
     rows = [
         {
@@ -107,113 +85,6 @@ def _cells(row: dict[str, Any]) -> tuple[Any, Any, Any]:
 
 def _configured(row: dict[str, Any]) -> str:
     return "default" if row["default"] else "yes" if row["configured"] else "no"
-
-
-@templates_app.callback()
-def templates(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Option("--name", help="Only the template of this name.")] = "",
-    status: Annotated[str, typer.Option("--status", help="Only those in this state, such as approved.")] = "",
-    language: Annotated[str, typer.Option("--language", "-l", help="Only those in this language.")] = "",
-    from_: FromOption = "",
-    destination: DestinationOption = "",
-    json_: JsonOption = False,
-) -> None:
-    """List the templates of a number: every language with its state.
-
-    Examples:
-      msg91-destination whatsapp templates --status approved
-
-      msg91-destination whatsapp templates create order_shipped components.yaml --category UTILITY
-    """
-    if ctx.invoked_subcommand is not None:
-        return
-    chosen = _destination(destination)
-    number = _number(chosen, from_)
-    request = list_templates(number, name=name or None, status=status or None, language=language or None)
-    fetched = _ask(chosen, request)
-    found = read_templates(fetched.document)
-    if found is None:
-        _unread(fetched)
-    if json_:
-        rows = [
-            {
-                "name": one.name,
-                "language": one.language,
-                "status": one.status,
-                "category": one.category,
-                "id": one.id,
-                "namespace": one.namespace,
-                "reason": one.reason,
-                "components": [dict(component) for component in one.components],
-            }
-            for one in found
-        ]
-        print_json({"destination": chosen.name, "number": number, "templates": rows})
-        return
-    table(
-        ("name", "language", "status", "category", "id", "text"),
-        [
-            (
-                one.name,
-                one.language,
-                Text(f"{one.status} ({one.reason})" if one.reason else one.status, _STYLES.get(one.status, "")),
-                one.category.lower(),
-                one.id,
-                _text(one),
-            )
-            for one in found
-        ],
-    )
-    if len(found) >= MOST_TEMPLATES:
-        warn(f"MSG91 lists {MOST_TEMPLATES} templates at most: there may be more; narrow it down by --name")
-
-
-def _text(template: ListedTemplate) -> str:
-    texts = [str(one.get("text") or "") for one in template.components if str(one.get("type")).upper() == "BODY"]
-    return " ".join(" ".join(texts).split())[:80]
-
-
-@templates_app.command("create")
-def create(
-    name: Annotated[str, typer.Argument(help="Small letters, digits and _.")],
-    components: ComponentsArgument,
-    category: Annotated[str, typer.Option("--category", help="UTILITY, MARKETING or AUTHENTICATION.")] = "UTILITY",
-    language: Annotated[str, typer.Option("--language", "-l", help="Its language code.")] = "en",
-    from_: FromOption = "",
-    destination: DestinationOption = "",
-    json_: JsonOption = False,
-) -> None:
-    """Hand a template in for approval; it can be sent once it is approved."""
-    chosen = _destination(destination)
-    request = create_template(_number(chosen, from_), name, language, category, _components(components))
-    _changed(chosen, request, json_=json_)
-
-
-@templates_app.command("edit")
-def edit(
-    template_id: Annotated[str, typer.Argument(metavar="ID", help="As `whatsapp templates` shows it.")],
-    components: ComponentsArgument,
-    from_: FromOption = "",
-    destination: DestinationOption = "",
-    json_: JsonOption = False,
-) -> None:
-    """Give a template other components; it has to be approved again."""
-    chosen = _destination(destination)
-    _changed(chosen, edit_template(_number(chosen, from_), template_id, _components(components)), json_=json_)
-
-
-@templates_app.command("delete")
-def delete(
-    name: Annotated[str, typer.Argument(help="Its name.")],
-    template_id: Annotated[str, typer.Option("--id", help="Only the language with this id.")] = "",
-    from_: FromOption = "",
-    destination: DestinationOption = "",
-    json_: JsonOption = False,
-) -> None:
-    """Delete a template in all its languages."""
-    chosen = _destination(destination)
-    _changed(chosen, delete_template(_number(chosen, from_), name, template_id or None), json_=json_)
 
 
 @app.command("send")
@@ -249,7 +120,7 @@ def send(
 
       msg91-destination whatsapp send +918818888758 --text "Your order left this morning." --test
     """
-    chosen = _destination(destination)
+    chosen = chosen_destination(destination)
     fields = _fields(phone, template, language, body or [], header, button or [], offer_ends, text, media, from_)
     action = ACTIONS[TEMPLATE if template else SESSION]
     try:
@@ -306,7 +177,7 @@ def _test(destination: Destination, name: str, prepared: Prepared, *, json_: boo
     if destination.mode == "allow-list" and not destination.allows(prepared.recipient):
         fail(f"{mask(prepared.recipient)} is not on the allow_list of {destination.name}", code=Exit.PROBLEM)
     request = ACTIONS[name].build([prepared.payload], destination.context, f"test-{new_id()}")
-    fetched = _fetch(destination, request)
+    fetched = fetched_from(destination, request)
     answer = fetched.answer
     whole = fetched.document if fetched.document is not None else fetched.body.decode("utf-8", "replace")
     if json_:
@@ -381,70 +252,3 @@ def _queueing(connection: Connection) -> Queueing:
     settings = connection.settings
     configure(celery, settings.broker_url(connection.url), namespace=settings.namespace)
     return Queueing(celery)
-
-
-def _destination(name: str) -> Destination:
-    destinations = needed(load_settings())
-    if name:
-        found = destinations.get(name)
-        if found is None:
-            fail(f"there is no destination {name!r}", f"There are {', '.join(destinations.names)}")
-        return found
-    with_number = [one for one in destinations if one.context.whatsapp.default_number]
-    return with_number[0] if with_number else destinations.all[0]
-
-
-def _number(destination: Destination, given: str) -> str:
-    number = "".join(character for character in given if character.isdigit())
-    number = number or destination.context.whatsapp.default_number or ""
-    if not number:
-        fail(
-            f"{destination.name} has no integrated number",
-            "Name one by --from, or under whatsapp: {numbers: […]} in the destinations file",
-        )
-    return number
-
-
-def _fetch(destination: Destination, request: Request) -> Fetched:
-    clients = Clients(load_settings())
-    try:
-        return clients.of(destination, "whatsapp").fetch(request)
-    finally:
-        clients.close()
-
-
-def _ask(destination: Destination, request: Request) -> Fetched:
-    """Ask MSG91; anything but a success ends the command."""
-    fetched = _fetch(destination, request)
-    if fetched.answer.klass != "accepted":
-        fail(f"MSG91 says {fetched.answer.klass.value}: {fetched.answer.message}", code=Exit.PROBLEM)
-    return fetched
-
-
-def _unread(fetched: Fetched) -> NoReturn:
-    fail(f"MSG91's answer has another form than is known: {fetched.answer.body[:300]}", code=Exit.PROBLEM)
-
-
-def _changed(destination: Destination, request: Request, *, json_: bool) -> None:
-    fetched = _ask(destination, request)
-    data = fetched.document.get("data") if isinstance(fetched.document, dict) else None
-    if json_:
-        print_json({"destination": destination.name, "data": data})
-        return
-    said = data.get("message") if isinstance(data, dict) else data
-    number = data.get("template_id") if isinstance(data, dict) else None
-    stdout.print(Text(f"{said or 'done'}" + (f" (id {number})" if number else "")), soft_wrap=True)
-
-
-def _components(path: Path) -> list[dict[str, Any]]:
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        fail(f"{path}: {error.strerror}")
-    except (yaml.YAMLError, UnicodeDecodeError):
-        fail(f"{path}: expected YAML or JSON")
-    if isinstance(found, dict):
-        found = found.get("components")
-    if not isinstance(found, list) or not found or not all(isinstance(one, dict) and "type" in one for one in found):
-        fail(f"{path}: expected a list of components, each an object with type: HEADER, BODY, FOOTER or BUTTONS")
-    return found
