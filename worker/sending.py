@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -51,7 +52,14 @@ Wake = Callable[[str, str], object]
 class Client(Protocol):
     """What is asked of an MSG91 client."""
 
-    def send(self, request: Request, *, deadline: float | None = None, write_by: float | None = None) -> Answer:
+    def send(
+        self,
+        request: Request,
+        *,
+        deadline: float | None = None,
+        write_by: float | None = None,
+        may_leave: Callable[[], bool] | None = None,
+    ) -> Answer:
         """Make one request; never raises for the provider or the network."""
 
 
@@ -78,11 +86,47 @@ class Sent:
         mine: Positions (in the batch) of events that are the parent of at least one delivery.
         busy_until_ms: A delivery of this batch is still being sent by an earlier run: come back after this moment.
         stopped: The worker is shutting down and did not get to all of them.
+        held: Nothing may be sent: the store may have lost claims.
     """
 
     mine: set[int] = field(default_factory=set)
     busy_until_ms: int = 0
     stopped: bool = False
+    held: bool = False
+
+
+class UnderWay:
+    """A request whose deliveries are claimed, from then until its outcome is written.
+
+    Attributes:
+        left: Whether its first byte may have been written.
+    """
+
+    def __init__(self, settle: Callable[[Answer], None]) -> None:
+        self._settle = settle
+        self._lock = threading.Lock()
+        self._kept_back = False
+        self.left = False
+
+    def may_leave(self) -> bool:
+        """Asked just before the first byte is written."""
+        with self._lock:
+            self.left = self.left or not self._kept_back
+            return not self._kept_back
+
+    def give_up(self) -> None:
+        """Wait no longer: what has not left never will, and what has is in doubt unless its answer comes after all."""
+        with self._lock:
+            self._kept_back = True
+            left = self.left
+        self._settle(GIVEN_UP if left else KEPT_BACK)
+
+
+#: What a request counts as that a worker has no time to wait for.
+GIVEN_UP = Answer(
+    AnswerClass.UNKNOWN, code="given_up", message="the worker was stopped while the request was under way"
+)
+KEPT_BACK = Answer(AnswerClass.RETRY, code="handed_back", message="the worker was stopped", sent=False)
 
 
 class Sender:
@@ -100,6 +144,7 @@ class Sender:
         measures: Where latencies are added up.
         stopping: Set when the worker shuts down; what has not left by then is handed back.
         sealing: Opens one-time passwords.
+        trust: Says whether the store still knows every request that left.
     """
 
     def __init__(
@@ -115,8 +160,10 @@ class Sender:
         measures: Measures | None = None,
         stopping: threading.Event | None = None,
         sealing: Sealing | None = None,
+        trust: Trust | None = None,
     ) -> None:
         self.store = store
+        self.trust = trust
         self.sealing = sealing or Sealing(store)
         self.ledger = ledger
         self.lanes = lanes
@@ -126,6 +173,34 @@ class Sender:
         self._approve = approve or (lambda _destination, _delivery: None)
         self._wake = wake or (lambda _batch_id, _queue: None)
         self.stopping = stopping or threading.Event()
+        self._under_way: dict[str, UnderWay] = {}
+
+    @property
+    def under_way(self) -> int:
+        """How many requests of this process are claimed and not settled."""
+        return len(self._under_way)
+
+    def give_up(self) -> int:
+        """Settle every request of this process that is under way now, whatever becomes of it; for a shutdown.
+
+        An answer that comes after all still settles what is in doubt.
+
+        Returns:
+            How many requests were given up.
+
+        Raises:
+            StoreUnavailable: the store is away; the rest is left to its leases.
+        """
+        self.stopping.set()
+        requests = list(self._under_way.values())
+        for one in requests:
+            one.give_up()
+        return len(requests)
+
+    @property
+    def held(self) -> str:
+        """Why nothing may be sent, ``""`` when it may."""
+        return self.trust.held if self.trust is not None else ""
 
     def record(self, over: Iterable[Over], batch: Batch) -> set[int]:
         """Write down deliveries that are over before anything was sent.
@@ -170,6 +245,9 @@ class Sender:
         sent = Sent()
         slot = batch.slot
         for request in requests_of(urgent_first(deliveries), destination):
+            if self.held:
+                sent.held = True
+                return sent
             if self.stopping.is_set() or (on_progress is not None and not on_progress()):
                 sent.stopped = True
                 return sent
@@ -231,8 +309,20 @@ class Sender:
             self.lanes.release(lane, limits, token=token, ending=Ending.NONE)
             return
         left = [one for at, one in enumerate(payloads) if at not in blocked] if blocked else payloads
-        answer = self._request(left, action, destination, token, write_by)
-        self._settle(claimed, answer, action, destination, token, about, batch, lease_end_ms)
+        if self.trust is not None:
+            self.trust.claimed(token)
+
+        def give_up(answer: Answer) -> None:
+            # On copies: the answer may come at the same moment, and notes the attempt, too.
+            copies = [copy(one) for one in claimed]
+            self._settle(copies, answer, action, destination, token, about, batch, lease_end_ms)
+
+        under_way = self._under_way[token] = UnderWay(give_up)
+        try:
+            answer = self._request(left, action, destination, token, write_by, under_way.may_leave)
+            self._settle(claimed, answer, action, destination, token, about, batch, lease_end_ms)
+        finally:
+            del self._under_way[token]
         woken = self.lanes.release(
             lane,
             limits,
@@ -289,6 +379,7 @@ class Sender:
         destination: Destination,
         token: str,
         write_by: float,
+        may_leave: Callable[[], bool],
     ) -> Answer:
         try:
             request = action.build(payloads, destination.context, token)
@@ -299,7 +390,12 @@ class Sender:
             return Answer(AnswerClass.REQUEST, code="not_built", message=message, sent=False)
         client = self._client_of(destination, action.family)
         with span(action.name, destination=destination.name, token=token, deliveries=len(payloads)) as traced:
-            answer = client.send(request, deadline=time.monotonic() + self.timing.deadline, write_by=write_by)
+            answer = client.send(
+                request,
+                deadline=time.monotonic() + self.timing.deadline,
+                write_by=write_by,
+                may_leave=may_leave,
+            )
             if traced is not None:
                 traced.set_attributes({"answer": answer.klass.value, "status": answer.status or 0})
         for digits in {str(one[action.secret]) for one in payloads if action.secret in one} if action.secret else ():

@@ -8,7 +8,7 @@ import math
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -174,19 +174,28 @@ class Msg91Client:
     def __repr__(self) -> str:
         return f"Msg91Client(base_url={self._origin!r})"
 
-    def send(self, request: Request, *, deadline: float | None = None, write_by: float | None = None) -> Answer:
+    def send(
+        self,
+        request: Request,
+        *,
+        deadline: float | None = None,
+        write_by: float | None = None,
+        may_leave: Callable[[], bool] | None = None,
+    ) -> Answer:
         """Send a request and judge what comes back.
 
         Args:
             request: what to send.
             deadline: `time.monotonic` by which an answer is wanted; the total timeout applies as well.
             write_by: `time.monotonic` after which the first byte must not be written any more.
+            may_leave: asked just before the first byte is written, and again should a connection turn out to be
+                closed; when it says no, nothing is sent.
 
         Returns:
             RETRY with ``sent=False`` when not a byte of the request left; UNKNOWN when it may have been
             read and no answer says what became of it; otherwise what `read_answer` makes of the answer.
         """
-        return self._exchange(request, deadline, write_by, MAX_BODY)[0]
+        return self._exchange(request, deadline, write_by, MAX_BODY, may_leave)[0]
 
     def fetch(self, request: Request, *, deadline: float | None = None, limit: int = MAX_DOCUMENT) -> Fetched:
         """Ask for something and give what came back whole, for questions whose answer is a list.
@@ -208,13 +217,20 @@ class Msg91Client:
         return Fetched(answer, document, body)
 
     def _exchange(
-        self, request: Request, deadline: float | None, write_by: float | None, limit: int
+        self,
+        request: Request,
+        deadline: float | None,
+        write_by: float | None,
+        limit: int,
+        may_leave: Callable[[], bool] | None = None,
     ) -> tuple[Answer, bytes]:
         start = time.monotonic()
         stop = start + self._total_timeout
         if deadline is not None:
             stop = min(stop, deadline)
         exchange = Exchange(stop, math.inf if write_by is None else write_by)
+        if may_leave is not None:
+            exchange.may_leave = may_leave
         wire = self._wire(request, exchange)
         try:
             response = self._http.send(wire, stream=True)

@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ MAX_RAW = 256 * 1024
 
 
 class HandedBack(Exception):
-    """The time to write the first byte had passed."""
+    """The time to write the first byte had passed, or it may not leave any more."""
 
 
 class NothingWritten(Exception):
@@ -45,14 +45,20 @@ class Exchange:
     Attributes:
         deadline: `time.monotonic` after which nothing is waited for.
         write_by: `time.monotonic` after which the first byte must not be written.
+        may_leave: asked just before the first byte is written; False keeps it back.
         sent: True once a socket took a byte of the request.
         raw: what was read from the socket, at most `MAX_RAW` bytes.
     """
 
     deadline: float
     write_by: float
+    may_leave: Callable[[], bool] = lambda: True
     sent: bool = False
     raw: bytearray = field(default_factory=bytearray)
+
+    def leaves(self) -> bool:
+        """Whether the first byte may be written now."""
+        return time.monotonic() < self.write_by and self.may_leave()
 
     def left(self, timeout: float | None, error: type[Exception]) -> float:
         """Seconds that the next step may take.
@@ -139,7 +145,7 @@ class Stream(httpcore.NetworkStream):
         exchange = self._current.exchange
         # A CONNECT opens a tunnel through a proxy; what matters is the request that follows.
         tunnel = buffer.startswith(b"CONNECT ")
-        if not exchange.sent and not tunnel and time.monotonic() >= exchange.write_by:
+        if not exchange.sent and not tunnel and not exchange.leaves():
             raise HandedBack
         view = memoryview(buffer)
         while view:

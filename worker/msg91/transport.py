@@ -8,7 +8,6 @@ first byte, and its timeouts are for single reads, which a server that drips byt
 import contextlib
 import functools
 import ssl
-import time
 from collections.abc import Iterator
 from typing import Final, NoReturn
 
@@ -147,7 +146,7 @@ class ForeignTransport(httpx.BaseTransport):
         """
         exchange: Exchange = request.extensions[EXCHANGE]
         left = exchange.left(None, httpx.ConnectTimeout)
-        if time.monotonic() >= exchange.write_by:
+        if not exchange.leaves():
             raise HandedBack
         timeouts = request.extensions["timeout"]
         request.extensions["timeout"] = {step: min(timeout, left) for step, timeout in timeouts.items()}

@@ -51,7 +51,7 @@ class House:
     woken: list[str] = field(default_factory=list)
     destinations: Destinations | None = None
 
-    def send(self, request: Request, *, deadline: float | None = None, write_by: float | None = None) -> Answer:
+    def send(self, request: Request, **_: Any) -> Answer:
         """Stand in for an MSG91 client."""
         self.requests.append(orjson.loads(request.body or b"{}"))
         answer = self.answers.pop(0) if self.answers else ACCEPTED
