@@ -69,7 +69,7 @@ class Stage:
         bodies: list[Any] = [client.hget(keys.batch(one.decode()), "body") for one in ids]
         return [orjson.loads(line) for body in bodies for line in body.split(b"\n")]
 
-    def send(self, request: Request, *, deadline: float | None = None, write_by: float | None = None) -> Answer:
+    def send(self, request: Request, **_: Any) -> Answer:
         """Stand in for the MSG91 client."""
         self.requests.append(orjson.loads(request.body or b"{}"))
         return self.answers.pop(0) if self.answers else ACCEPTED
