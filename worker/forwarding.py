@@ -36,6 +36,9 @@ from worker.tracing import span
 
 log = logging.getLogger(__name__)
 
+#: Seconds after which a batch is looked at again while nothing may be sent.
+HELD_PAUSE = 5.0
+
 
 class Forwarder:
     """Runs batches for one process.
@@ -63,10 +66,14 @@ class Forwarder:
         """Run one batch under a token of its own.
 
         Returns:
-            ``False`` when the batch is gone or another run has it (a doubled id ends here), or this worker is stopping.
+            ``False`` when the batch is gone or another run has it (a doubled id ends here), when this worker stops, or
+            while nothing may be sent.
         """
         if self.sender.stopping.is_set():
             self.batches.hand_back(batch_id)
+            return False
+        if self.sender.held:
+            self.batches.hand_back(batch_id, HELD_PAUSE)
             return False
         try:
             batch = self.batches.begin(batch_id)
@@ -221,8 +228,8 @@ class Forwarder:
             sent = self.sender.deliver(members, destination, batch, on_progress=progress)
             total.mine |= sent.mine
             total.busy_until_ms = max(total.busy_until_ms, sent.busy_until_ms)
-            if sent.stopped:
-                total.stopped = True
+            if sent.stopped or sent.held:
+                total.stopped, total.held = sent.stopped, sent.held
                 break
         return total
 
@@ -264,8 +271,8 @@ class Forwarder:
     def _hand_back(self, batch: Batch, sent: Sent) -> bool:
         """Give the batch back when it is not done with; it is run again, and what is settled stays settled."""
         now_ms = self.store.now_ms()
-        if sent.stopped:
-            self.batches.postpone(batch, now_ms)
+        if sent.stopped or sent.held:
+            self.batches.postpone(batch, now_ms + (round(HELD_PAUSE * 1000) if sent.held else 0))
             return True
         if sent.busy_until_ms:
             self.batches.postpone(batch, max(sent.busy_until_ms, now_ms) + 1000)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 
 from worker.app import app, configure
 from worker.configuration import ConfigurationError
+from worker.delivery import StoreUnavailable
 from worker.destinations import LiveDestinations, load_destinations
 from worker.intake.stream import EventStream, connect_reader
 from worker.intake.stream_reader import StreamReader
@@ -75,9 +77,11 @@ class Process:
     def _refresh(self) -> None:
         self.destinations.refresh()
         self.runtime.measures.flush()
+        self.runtime.trust.look()
 
     def start(self) -> None:
-        """Start what runs on the side."""
+        """Start what runs on the side; look first whether the store can be trusted."""
+        self.runtime.trust.look()
         self.maintenance.start()
         if self.stream is not None:
             self.stream.start()
@@ -95,6 +99,8 @@ class Process:
             self.stream.stop()
         self.maintenance.stop()
         self.runtime.core.store.patience.stop.set()
+        with contextlib.suppress(StoreUnavailable):
+            self.runtime.trust.stop()
         self.queueing.close()
         self.runtime.clients.close()
 

@@ -21,6 +21,7 @@ from worker.delivery import (
     Schedule,
     Sealing,
     Store,
+    Trust,
     connect,
 )
 from worker.destinations import Destination, Destinations
@@ -64,7 +65,9 @@ def open_core(
         StoreFormatError: the store is newer than this version.
         StoreUnavailable: the store does not answer.
     """
-    store = Store(connect(store_url), settings.namespace, Patience(patience, stopping))
+    reconnected = threading.Event()
+    client = connect(store_url, on_connect=reconnected.set)
+    store = Store(client, settings.namespace, Patience(patience, stopping), reconnected)
     store.open()
     retention = Retention(
         record=settings.record_ttl,
@@ -158,6 +161,7 @@ class Runtime:
     forwarder: Forwarder
     clients: Clients
     measures: Measures
+    trust: Trust
     stopping: threading.Event
 
 
@@ -182,6 +186,7 @@ def build_runtime(
     core = open_core(settings, store_url, patience=patience, stopping=threading.Event())
     clients = Clients(settings)
     measures = Measures(core.store, "worker")
+    trust = Trust(core.store, settings.recovery)
     sender = Sender(
         core.store,
         core.ledger,
@@ -193,6 +198,7 @@ def build_runtime(
         measures=measures,
         stopping=stopping,
         sealing=core.batches.sealing,
+        trust=trust,
     )
     forwarder = Forwarder(core.store, core.batches, sender, destinations)
-    return Runtime(core, sender, forwarder, clients, measures, stopping)
+    return Runtime(core, sender, forwarder, clients, measures, trust, stopping)

@@ -27,6 +27,7 @@ from worker.delivery import (
     Sealing,
     State,
     Store,
+    Trust,
     Verdict,
     Waiting,
     is_sealed,
@@ -455,6 +456,9 @@ class Sender:
                 "elapsed_ms": round(answer.elapsed * 1000),
             },
         )
+        if self.trust is not None:
+            stays = any(one.state in (State.ACCEPTED, State.IN_DOUBT) for one in outcomes)
+            self.trust.settled(token, kept=stays)
         log.debug(
             "request %s: %d deliveries, %s in %.0f ms", token, len(deliveries), answer.klass, answer.elapsed * 1000
         )

@@ -23,6 +23,7 @@ from .schedule import Entry, Schedule
 from .sealing import REDACTED, SEALED, CannotOpen, Sealing, is_sealed
 from .states import State
 from .store import FORMAT, Patience, Store, connect
+from .trust import Trust, confirm, why_held
 
 __all__ = [
     "FORMAT",
@@ -70,8 +71,10 @@ __all__ = [
     "StoreFormatError",
     "StoreHeld",
     "StoreUnavailable",
+    "Trust",
     "Verdict",
     "Waiting",
+    "confirm",
     "connect",
     "delivery_key",
     "fold",
@@ -83,4 +86,5 @@ __all__ = [
     "recipient_hash",
     "reconcile",
     "sweep",
+    "why_held",
 ]

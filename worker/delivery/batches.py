@@ -199,11 +199,11 @@ class Batches:
         )
         return bool(answer)
 
-    def hand_back(self, batch_id: str) -> None:
-        """Give a batch that was not begun to another worker: it is due now, unless one is at it already."""
+    def hand_back(self, batch_id: str, seconds: float = 0.0) -> None:
+        """Give a batch that was not begun to another worker: it is due after so many seconds, unless one is at it."""
         keys, client = self.store.keys, self.store.client
-        now = self.store.now_ms()
-        self.store.ask(lambda: client.zadd(keys.schedule, {batch_id: now}, xx=True))
+        due = self.store.now_ms() + round(seconds * 1000)
+        self.store.ask(lambda: client.zadd(keys.schedule, {batch_id: due}, xx=True))
 
     def extend(self, batch: Batch) -> bool:
         """Push the lease on; ``False`` when the batch is no longer this run's."""

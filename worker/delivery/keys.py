@@ -4,6 +4,7 @@
 | ---------------------- | ------ | -------------------------------------------------------------------------- |
 | ``meta``               | hash   | format version, run id of the server last seen, whether sending is held,   |
 |                        |        | how often the journal was swapped for a rewritten copy                     |
+| ``workers``            | hash   | worker process → server and moment of its last beat; see ``trust.py``       |
 | ``counters``           | hash   | events and deliveries by state, cumulative; see ``counters.py``             |
 | ``measures``           | hash   | processor time, latencies and refusals, for people; see ``measures.py``     |
 | ``folding``            | hash   | ``<hour>:<letter>`` → records whose life ends in that hour                  |
@@ -57,6 +58,7 @@ class Keys:
         prefix = f"{{{namespace}}}:"
         self.prefix = prefix
         self.meta = f"{prefix}meta"
+        self.workers = f"{prefix}workers"
         self.counters = f"{prefix}counters"
         self.measures = f"{prefix}measures"
         self.folding = f"{prefix}folding"

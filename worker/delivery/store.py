@@ -57,14 +57,27 @@ CLOCK_STEP = 0.5
 _CANNOT_WRITE = ("OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN")
 
 
-def connect(url: str, *, timeout: float = 10.0, connect_timeout: float = 5.0) -> redis.Redis:
+def connect(
+    url: str,
+    *,
+    timeout: float = 10.0,
+    connect_timeout: float = 5.0,
+    on_connect: Callable[[], object] | None = None,
+) -> redis.Redis:
     """A client with the time limits every connection of ours has (without them a half-open link hangs for good).
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
         timeout: Longest wait for an answer, seconds.
         connect_timeout: Longest wait for a connection, seconds.
+        on_connect: Called after each new connection, which may lead to another server than the last one.
     """
+
+    def greet(connection: Any) -> None:
+        connection.on_connect()
+        if on_connect is not None:
+            on_connect()
+
     return redis.Redis.from_url(
         url,
         socket_timeout=timeout,
@@ -72,6 +85,7 @@ def connect(url: str, *, timeout: float = 10.0, connect_timeout: float = 5.0) ->
         socket_keepalive=True,
         health_check_interval=10,
         retry=Retry(NoBackoff(), 1),
+        redis_connect_func=greet,
     )
 
 
@@ -133,10 +147,18 @@ class Store:
         client: A redis-py client that returns bytes.
         namespace: Prefix of all keys.
         patience: How to wait when the server is away; raises at once unless given.
+        reconnected: Set at each new connection (see ``connect``), and cleared by whoever looks who answers there.
     """
 
-    def __init__(self, client: redis.Redis, namespace: str = "msg91", patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        namespace: str = "msg91",
+        patience: Patience | None = None,
+        reconnected: threading.Event | None = None,
+    ) -> None:
         self.client = client
+        self.reconnected = reconnected or threading.Event()
         self.keys = Keys(namespace)
         self.patience = patience or Patience()
         folder = resources.files(__package__) / "lua"

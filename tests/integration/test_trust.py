@@ -1,0 +1,145 @@
+"""After a restart of the store that may have lost claims nothing is sent until an operator confirms."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system import System, many, sends_by_text, wait_until
+from worker.delivery import Patience, Store, Trust, confirm, connect, why_held
+from worker.delivery import trust as trust_module
+from worker.embedded import EmbeddedValkey
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    """A server with an append-only file that a test may kill."""
+    with EmbeddedValkey(tmp_path_factory.mktemp("store")) as server:
+        yield server
+
+
+@pytest.fixture
+def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    """A server that forgets everything when it is killed."""
+    with EmbeddedValkey(tmp_path_factory.mktemp("store"), append_only=False) as server:
+        yield server
+
+
+def trust_of(server: EmbeddedValkey, policy: str = "hold") -> Trust:
+    """What one process knows of a server."""
+    reconnected = threading.Event()
+    store = Store(connect(server.url, on_connect=reconnected.set), patience=Patience(10.0), reconnected=reconnected)
+    return Trust(store, policy)
+
+
+def sent(trust: Trust, token: str) -> None:
+    """A request that left and was settled."""
+    trust.claimed(token)
+    trust.store.client.hset(trust.store.keys.request(token), "_about", "msg91|send_sms")
+    trust.settled(token, kept=True)
+
+
+def test_a_restart_from_the_append_only_file_stops_nothing(valkey: EmbeddedValkey) -> None:
+    """A worker that finds all its requests after a restart goes on."""
+    trust = trust_of(valkey)
+    trust.look()
+    sent(trust, "t1")
+    valkey.kill()
+    valkey.restart()
+    assert trust.held == ""
+
+
+def test_a_store_that_forgot_a_request_is_not_trusted(forgetful: EmbeddedValkey) -> None:
+    """A worker that misses one of its own requests holds all sending until an operator confirms."""
+    trust = trust_of(forgetful)
+    trust.look()
+    sent(trust, "t1")
+    forgetful.kill()
+    forgetful.restart()
+    assert "forgot 1" in trust.held
+    other = trust_of(forgetful)
+    other.look()
+    assert other.held
+    assert "forgot 1" in confirm(other.store)
+    trust.look()
+    assert trust.held == ""
+
+
+def test_the_setting_can_say_to_go_on(forgetful: EmbeddedValkey) -> None:
+    """With ``resume`` a loss is warned of, and sending goes on."""
+    trust = trust_of(forgetful, "resume")
+    trust.look()
+    sent(trust, "t1")
+    forgetful.kill()
+    forgetful.restart()
+    assert trust.held == ""
+
+
+def test_what_was_surely_not_sent_is_not_missed(valkey: EmbeddedValkey) -> None:
+    """Requests whose index went with them prove nothing."""
+    trust = trust_of(valkey)
+    trust.look()
+    trust.claimed("t1")
+    trust.settled("t1", kept=False)
+    valkey.kill()
+    valkey.restart()
+    assert trust.held == ""
+
+
+@pytest.mark.parametrize(("goodbye", "held"), [(True, False), (False, True)])
+def test_a_new_worker_asks_how_the_last_ones_ended(
+    valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch, goodbye: bool, held: bool
+) -> None:
+    """After a power cut, which ends workers and store at once, the last second may be missing: a new worker holds."""
+    monkeypatch.setattr(trust_module, "BEAT_LOST", 0.5)
+    old = trust_of(valkey)
+    old.look()
+    if goodbye:
+        old.stop()
+    # another machine, or another boot of this one: the former server was not merely killed
+    old.store.client.hset(old.store.keys.meta, "boot", "")
+    valkey.kill()
+    valkey.restart()
+    new = trust_of(valkey)
+    new.look()
+    assert bool(new.held) is held
+
+
+def test_a_killed_server_on_this_machine_loses_nothing(valkey: EmbeddedValkey) -> None:
+    """Where the machine went on, what a killed server had written is still there: nothing is held."""
+    trust_of(valkey).look()
+    valkey.kill()
+    valkey.restart()
+    new = trust_of(valkey)
+    new.look()
+    assert new.held == ""
+
+
+def test_a_worker_without_memory_does_not_trust_a_store_without_a_file(forgetful: EmbeddedValkey) -> None:
+    """A restart without an append-only file holds new workers, too, as far as anything is left to tell."""
+    old = trust_of(forgetful)
+    old.look()
+    forgetful.kill()
+    forgetful.restart()
+    old.store.client.hset(old.store.keys.meta, "run_id", "the former server's")  # an old snapshot
+    new = trust_of(forgetful)
+    new.look()
+    assert "append-only" in new.held
+
+
+def test_a_held_worker_sends_nothing_and_loses_nothing() -> None:
+    """While sending is held events are accepted and wait; after the confirmation all of them go out once."""
+    with System() as system:
+        system.core.store.client.hset(system.core.store.keys.meta, "held", "a test says so")
+        wait_until(lambda: "nothing is sent: a test says so" in system.log, what="the worker knows")
+        system.send(many(50), size=10)
+        wait_until(lambda: system.queueing.length() == 0, what="the worker has seen the batches")
+        assert system.sandbox.requests() == []
+        assert why_held(system.core.store) == "a test says so"
+        confirm(system.core.store)
+        assert system.wait_settled(60) == {"accepted": 50}
+        assert set(sends_by_text(system.sandbox.requests()).values()) == {1}
