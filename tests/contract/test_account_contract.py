@@ -106,7 +106,7 @@ def provider_for(pair: dict[str, Any]) -> Provider:
     calls = [call_of(PAIRS[name]) for name in pair.get("before", ())]
     if pair.get("before_events"):
         contact = {"input": {"contact_id": "u-1"}}
-        events = {
+        events: dict[str, Any] = {
             "data": [
                 {"event_name": "order-placed", "visitor_id": one, "event_properties": {}} for one in ("u-1", "u-2")
             ]

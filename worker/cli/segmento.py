@@ -104,7 +104,8 @@ def failed_events(
         found = list(islice(msg91.failed_events(campaign, start=days[0], end=days[1]), limit + 1))
     shown = found[:limit]
     if json_:
-        raw = [mask_value(one.raw) for one in shown]
+        # The recipient is a contact id, which need not be a number.
+        raw = [{**mask_value(one.raw), "recipient": mask_text(one.recipient)} for one in shown]
         print_json({"destination": where.name, "failedEvents": raw, "more": len(found) > limit})
     else:
         rows = [(one.id, one.timestamp, mask_text(one.recipient), mask_text(one.reason)) for one in shown]

@@ -85,7 +85,7 @@ def answering(house: House, *answers: Answer) -> list[Request]:
 
 def everything(house: House) -> bytes:
     """Every value in the store, as bytes."""
-    client = house.store.client
+    client: Any = house.store.client
     found: list[bytes] = []
     for name in client.keys("*"):
         kind = client.type(name)
@@ -297,9 +297,8 @@ def test_a_batch_without_a_hint_is_not_encrypted(otp_house: House) -> None:
     """Batches in which nothing looks like a one-time password cost nothing: they lie as they came."""
     event = {"type": "track", "event": "Order Shipped", "messageId": "m1", "properties": {"phone": NUMBER}}
     plain = otp_house.accept(event)
-    [body] = otp_house.store.client.hmget(otp_house.store.keys.batch(plain), ["body"])
-    assert body is not None
-    assert body.startswith(b"{")
+    client: Any = otp_house.store.client
+    assert client.hget(otp_house.store.keys.batch(plain), "body").startswith(b"{")
     otp_house.forwarder.run(plain)
 
 
