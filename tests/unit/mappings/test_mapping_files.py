@@ -289,6 +289,23 @@ def test_flow_variables_of_the_event_win() -> None:
     assert mapping.mapping(event)["variables"] == {"firstName": "B", "otp": 7}
 
 
+def test_one_time_passwords_are_asked_for_by_name() -> None:
+    """Only the two events of that name send a one-time password, and nothing that is not in the event is filled in."""
+    file = mappings.load("segment-msg91-otp")
+    asked = {"type": "track", "event": "OTP Requested", "properties": {"phone": "1", "otp": "4321"}}
+    again = {"type": "track", "event": "OTP Resend Requested", "properties": {"phone": "1", "channel": "voice"}}
+
+    found = [
+        [(one.action, one.mapping(event)) for one in file.mappings if one.trigger(event)] for event in (asked, again)
+    ]
+
+    assert found == [
+        [("send_otp", {"phone": "1", "otp": "4321"})],
+        [("resend_otp", {"phone": "1", "channel": "voice"})],
+    ]
+    assert not [one for one in file.mappings for event in CALLS.values() if one.trigger(event)]
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_user_events_name_the_visitor_and_the_event(call: str) -> None:
     """The visitor is the userId, else the anonymousId; pages and screens get a name that says what happened."""

@@ -70,6 +70,7 @@ def test_presets_and_types_belong_to_the_package() -> None:
         "clevertap-whatsapp",
         "segment-msg91",
         "segment-msg91-flow",
+        "segment-msg91-otp",
         "segment-whatsapp",
         "segmento-user-events",
     )
