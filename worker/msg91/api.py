@@ -21,8 +21,6 @@ from datetime import date
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
-import httpx
-
 from worker.msg91 import campaigns as campaign_calls
 from worker.msg91 import otp as otp_calls
 from worker.msg91 import segmento as segmento_calls
@@ -37,6 +35,7 @@ from worker.msg91.otp import Verification
 from worker.msg91.reading import ask, text_of
 from worker.msg91.segmento import EventType, FailedEvent
 from worker.msg91.templates import FlowTemplate, TemplateVersion
+from worker.msg91.transport import BaseTransport
 from worker.msg91.whatsapp_panel import IntegratedNumber, ListedTemplate
 
 __all__ = ["Msg91"]
@@ -73,7 +72,7 @@ class Msg91:
         event_types_path: str = segmento_calls.EVENT_TYPES_PATH,
         failed_events_path: str = segmento_calls.FAILED_EVENTS_PATH,
         client: Msg91Client | None = None,
-        transport: httpx.BaseTransport | None = None,
+        transport: BaseTransport | None = None,
     ) -> None:
         self._owns_client = client is None
         self._client = client or Msg91Client(base_url, authkey, transport=transport)

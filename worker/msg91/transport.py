@@ -37,6 +37,9 @@ _AS_HTTPX: Final[dict[type[Exception], type[httpx.TransportError]]] = {
 }
 _HTTPCORE: Final = tuple(_AS_HTTPX)
 
+#: What any HTTP transport of httpx is, by a name of ours.
+BaseTransport = httpx.BaseTransport
+
 
 class PooledTransport(httpx.BaseTransport):
     """Kept connections to one origin, directly or through a proxy.
