@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 
+from worker import acknowledging
 from worker.app import app, configure
 from worker.configuration import ConfigurationError
 from worker.delivery import StoreUnavailable
@@ -33,6 +34,7 @@ class Process:
         self.destinations = LiveDestinations(
             load_destinations(settings.destinations_file, os.environ, settings=settings), settings
         )
+        acknowledging.install()
         configure(
             app,
             settings.broker_url(settings.redis_url),

@@ -16,7 +16,7 @@ from celery import Celery
 from kombu.connection import Connection
 from kombu.messaging import Producer
 
-from worker.app import configure
+from worker.app import AMQP_TRANSPORT_OPTIONS, configure
 from worker.delivery import Batches, Store, connect
 from worker.events import join
 from worker.intake.producer.errors import QueueTooLong
@@ -51,7 +51,7 @@ class Broker:
         self._app.conf.broker_heartbeat = 0
         if url.startswith(("amqp", "pyamqp")):
             # Otherwise nothing says whether the broker has a message.
-            self._app.conf.broker_transport_options = {"confirm_publish": True}
+            self._app.conf.broker_transport_options = {**AMQP_TRANSPORT_OPTIONS, "confirm_publish": True}
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
