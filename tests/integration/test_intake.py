@@ -321,6 +321,16 @@ def test_request_is_followed_through_the_logs(door: Intake) -> None:
     assert str(NUMBER + 77) not in door.log
 
 
+def test_request_id_that_is_passed_on_names_no_events(door: Intake, system: System) -> None:
+    """Two requests under one X-Request-Id, as a backend passes it on, keep their events apart: both are sent."""
+    both = {"first under one id", "second under one id"}
+    for text in both:
+        event = sms(NUMBER + 78, "", text)
+        del event["messageId"]
+        assert door.post("/v1/track", event, x_request_id="passed-on-from-call-to-call").status_code == 200
+    wait_until(lambda: both <= set(texts(system)), what="both are sent")
+
+
 def test_arrival_id_is_in_the_workers_lines() -> None:
     """The id under which an event was accepted is in every line of the worker about it, also after a retry."""
     settings = {"MSG91_DESTINATION_LOG_LEVEL": "debug", "MSG91_DESTINATION_LOG_FORMAT": "json"}

@@ -161,8 +161,10 @@ class Endpoint:
         # A header that comes twice counts once, the last.
         headers: dict[bytes, bytes] = dict(scope["headers"])
         given = headers.get(b"x-request-id")
-        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else _new_id()
-        arrival = Arrival.at(request_id, time.time_ns() // 1_000_000)
+        own_id = _new_id()
+        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else own_id
+        # A given id names no events: whoever passes one on from call to call gives it to several requests.
+        arrival = Arrival.at(request_id, time.time_ns() // 1_000_000, events=own_id)
         try:
             if scope["method"] not in self.methods:
                 raise Refused(405, "method_not_allowed", f"expected {' or '.join(self.methods)}")

@@ -53,19 +53,21 @@ class Arrival:
     """One request.
 
     Attributes:
-        id: Its id; events without a messageId are named by it and their place.
+        id: Its id, which the sender may have given.
         at_ms: When it came, ms since 1970.
         received_at: The same as text.
+        events: Events without a messageId are named by it and their place; no other request has it.
     """
 
     id: str
     at_ms: int
     received_at: str
+    events: str
 
     @classmethod
-    def at(cls, request_id: str, at_ms: int) -> Arrival:
-        """An arrival at a moment, ms since 1970."""
-        return cls(request_id, at_ms, _written(at_ms))
+    def at(cls, request_id: str, at_ms: int, *, events: str = "") -> Arrival:
+        """An arrival at a moment, ms since 1970; its id names its events, too, unless ``events`` is given."""
+        return cls(request_id, at_ms, _written(at_ms), events or request_id)
 
 
 @dataclass(slots=True)
@@ -210,7 +212,7 @@ def _written_event(event: Event, arrival: Arrival, position: int) -> bytes | Non
     """Complete an event in place and write it; None when it is nested too deeply to be written."""
     event.pop("writeKey", None)
     if not event.get("messageId"):
-        event["messageId"] = f"{arrival.id}-{position}"
+        event["messageId"] = f"{arrival.events}-{position}"
     event["receivedAt"] = arrival.received_at
     if event.get("timestamp") is None:
         event["timestamp"] = corrected(event, arrival)
