@@ -8,8 +8,17 @@ import random
 from worker import deliveries as kept
 from worker.actions import ACTIONS, Action
 from worker.deliveries import Delivery
-from worker.delivery import Batches, CannotOpen, Claim, Expectation, Kind, State, StoreUnavailable, is_sealed
-from worker.delivery.batches import PRIORITY_QUEUE
+from worker.delivery import (
+    PRIORITY_QUEUE,
+    Batches,
+    CannotOpen,
+    Claim,
+    Expectation,
+    Kind,
+    State,
+    StoreUnavailable,
+    is_sealed,
+)
 from worker.destinations import Destinations
 from worker.events import Malformed, parse
 from worker.masking import redact_event

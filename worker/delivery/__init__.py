@@ -2,7 +2,7 @@
 
 from .attention import Attention, sweep
 from .backoff import RetryPolicy
-from .batches import Batch, Batches, EventCounts, Kind, Look, new_id
+from .batches import PRIORITY_QUEUE, Batch, Batches, EventCounts, Kind, Look, new_id
 from .counters import Counts, Reconciliation, fold, read_counts, reconcile
 from .errors import (
     DeliveryError,
@@ -20,7 +20,7 @@ from .measures import LATENCY_BOUNDS, Latency, Measured, Measures, read_measures
 from .paging import pages
 from .records import Record
 from .schedule import Entry, Schedule
-from .sealing import REDACTED, SEALED, CannotOpen, Sealing, is_sealed
+from .sealing import REDACTED, SEALED, CannotOpen, Sealing, is_sealed, may_carry
 from .states import State
 from .store import FORMAT, Patience, Store, connect
 from .trust import Trust, confirm, why_held
@@ -28,6 +28,7 @@ from .trust import Trust, confirm, why_held
 __all__ = [
     "FORMAT",
     "LATENCY_BOUNDS",
+    "PRIORITY_QUEUE",
     "REDACTED",
     "SEALED",
     "Attention",
@@ -79,6 +80,7 @@ __all__ = [
     "delivery_key",
     "fold",
     "is_sealed",
+    "may_carry",
     "new_id",
     "pages",
     "read_counts",

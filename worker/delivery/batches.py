@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .records import ORIGIN_LENGTH
-from .sealing import Sealing
+from .sealing import Sealing, may_carry
 from .store import Store
 
 #: Batches of this queue overtake others, and are sealed whatever they hold.
@@ -109,6 +109,7 @@ class Batches:
         door: str = "",
         destination: str = "",
         queue: str = "events",
+        sealed: bool | None = None,
         begun: bool = False,
         trace: str = "",
     ) -> str:
@@ -122,6 +123,7 @@ class Batches:
             door: Where it came in, for people.
             destination: Restricts it to one destination, or to several: their names, joined by commas.
             queue: The Celery queue it belongs to.
+            sealed: Whether it is encrypted; unless given, when it may carry a one-time password, by queue or words.
             begun: The caller goes on to run it itself, so nobody else needs to be told for a lease.
             trace: The ``traceparent`` of who brought it, ``""`` for none.
 
@@ -135,7 +137,9 @@ class Batches:
         keys = self.store.keys
         now = self.store.now_ms()
         due = now + (self.lease_ms if begun else 15_000)
-        stored = self.sealing.body(body, always=queue == PRIORITY_QUEUE)
+        if sealed is None:
+            sealed = queue == PRIORITY_QUEUE or may_carry(body)
+        stored = self.sealing.body(body, always=True) if sealed else body
         fields = ("kind", kind, "body", stored, "door", door, "destination", destination, "queue", queue)
         self.store.script(
             "accept",

@@ -27,7 +27,7 @@ from .store import Store
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
 
-__all__ = ["REDACTED", "SEALED", "CannotOpen", "Sealing", "is_sealed"]
+__all__ = ["REDACTED", "SEALED", "CannotOpen", "Sealing", "is_sealed", "may_carry"]
 
 #: Stands where a one-time password was.
 REDACTED: Final = "[redacted]"
@@ -35,7 +35,7 @@ REDACTED: Final = "[redacted]"
 SEALED: Final = "msg91-sealed:"
 _MARK: Final = SEALED.encode()
 #: Words that make a batch one that may carry a one-time password; too many are sealed rather than too few.
-_HINTS: Final = (b"otp", b"one_time", b"onetime", b"one-time", b"one time", b"passcode", b"verification", b"pin_code")
+_HINTS: Final = (b"otp", b"one_time", b"onetime", b"passcode", b"verification")
 _HOUR_MS: Final = 3_600_000
 #: Where the salt of batches is; it stays.
 _BATCHES: Final = "batches"

@@ -11,7 +11,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from worker.delivery import Batches, StoreUnavailable
+from worker.app import QUEUE
+from worker.delivery import PRIORITY_QUEUE, Batches, StoreUnavailable, may_carry
 from worker.events import join
 from worker.intake.refusals import Refused, later
 
@@ -165,9 +166,19 @@ class Gathering:
     ) -> None:
         lines = [line for one in taken for line in one.lines]
         futures = [one.accepted for one in taken]
+        body = join(lines)
+        # Somebody may be waiting for a one-time password: it overtakes what waits already.
+        urgent = may_carry(body)
+        queue = PRIORITY_QUEUE if urgent else QUEUE
         try:
             batch_id = self._batches.accept(
-                join(lines), len(lines), door=group.door, destination=group.destination, trace=taken[0].trace
+                body,
+                len(lines),
+                door=group.door,
+                destination=group.destination,
+                queue=queue,
+                sealed=urgent,
+                trace=taken[0].trace,
             )
         except StoreUnavailable as error:
             log.warning("%d events of %d requests are refused: the store is away (%s)", len(lines), len(taken), error)
@@ -180,11 +191,11 @@ class Gathering:
         # The store has them: the senders need not wait for the broker. The schedule publishes what is lost here.
         loop.call_soon_threadsafe(_tell, futures, batch_id)
         if self._room.acquire(blocking=False):
-            self._publishers.submit(self._publish_one, batch_id)
+            self._publishers.submit(self._publish_one, batch_id, queue)
 
-    def _publish_one(self, batch_id: str) -> None:
+    def _publish_one(self, batch_id: str, queue: str) -> None:
         try:
-            self._publish(batch_id, "events")
+            self._publish(batch_id, queue)
         except Exception:
             log.exception("batch %s could not be published; the schedule does it", batch_id)
         finally:

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from tests.unit.forwarding.conftest import ACCEPTED, House
+from worker import app
 from worker.deliveries import restore
-from worker.delivery import Batches, CannotOpen, Kind, Sealing, State
+from worker.delivery import PRIORITY_QUEUE, Batches, CannotOpen, Kind, Sealing, State
 from worker.events import join
 from worker.explaining import Verdict, explain_event
 from worker.msg91.answers import Answer, AnswerClass
@@ -307,3 +308,8 @@ def test_a_forgotten_answer_is_redacted(otp_house: House) -> None:
     answering(otp_house, replace(LOST, klass=AnswerClass.RETRY))
     otp_house.forward(asked())
     assert DIGITS.encode() not in everything(otp_house)
+
+
+def test_one_name_for_the_priority_queue() -> None:
+    """The queue that the store seals is the one that workers read first."""
+    assert PRIORITY_QUEUE == app.PRIORITY_QUEUE == app.QUEUES[0]

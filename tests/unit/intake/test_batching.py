@@ -22,17 +22,21 @@ class Batches:
 
     def __init__(self) -> None:
         self.accepted: list[tuple[bytes, int, str, str]] = []
+        self.queues: list[tuple[str, bool]] = []
         self.gate = threading.Semaphore(0)
         self.asked = threading.Semaphore(0)
         self.error: Exception | None = None
 
-    def accept(self, body: bytes, count: int, *, door: str, destination: str, trace: str) -> str:
+    def accept(
+        self, body: bytes, count: int, *, door: str, destination: str, trace: str, queue: str, sealed: bool
+    ) -> str:
         """Take a batch, or fail."""
         self.asked.release()
         self.gate.acquire()
         if self.error is not None:
             raise self.error
         self.accepted.append((body, count, door, destination))
+        self.queues.append((queue, sealed))
         return f"batch-{len(self.accepted)}"
 
 
@@ -82,6 +86,18 @@ def test_request_alone_waits_for_nothing(doorway: Doorway) -> None:
 
     assert asyncio.run(run()) == "batch-1"
     assert doorway.batches.accepted == [(b"1", 1, "http", "d")]
+
+
+def test_what_may_carry_a_one_time_password_overtakes(doorway: Doorway) -> None:
+    """A batch with a word of one-time passwords is sealed and goes to the priority queue; others do not."""
+
+    async def run() -> None:
+        doorway.let(2)
+        await doorway.send(b'{"properties": {"otpCode": "1234"}}')
+        await doorway.send(b'{"properties": {"total": "1234"}}')
+
+    asyncio.run(run())
+    assert doorway.batches.queues == [("events.priority", True), ("events", False)]
 
 
 def test_requests_that_arrive_meanwhile_share_a_batch(doorway: Doorway) -> None:
