@@ -10,7 +10,7 @@ import logging
 import os
 import secrets
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
@@ -19,7 +19,8 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from worker.delivery import Sealing, Store, new_id
-from worker.intake.stream_entries import Entry, Sorted
+from worker.intake.stream_entries import Entry, Refused, Sorted
+from worker.masking import redact_text
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class EventStream:
         batch_id, now = new_id(), store.now_ms()
         refused: list[bytes] = []
         for one in found.refused:
-            refused += (one.entry_id, one.why.as_json(), one.original)
+            refused += (one.entry_id, *_without_secrets(one))
         events, malformed, elsewhere, queued = store.script(
             "accept_stream",
             [self.key, keys.batch(batch_id), keys.schedule, keys.counters, keys.malformed],
@@ -178,6 +179,12 @@ class EventStream:
 
     def _ask(self, *words: Any) -> Any:
         return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+
+def _without_secrets(one: Refused) -> tuple[bytes, bytes]:
+    """The record of an entry that cannot be read, and what it held, without one-time passwords."""
+    original = redact_text(one.original.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    return replace(one.why, raw=redact_text(one.why.raw)).as_json(), original
 
 
 def _as_it_is(answer: Any, **_: Any) -> Any:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tests.stores import ClockedStore, holding, real_store
 from tests.system import wait_until
-from worker.delivery import Batches, Schedule
+from worker.delivery import Batches, Schedule, Sealing
 from worker.events import problem_with
 from worker.intake.producer import (
     BufferFull,
@@ -497,6 +497,20 @@ def test_too_long_a_queue_holds_events_back(producer: Callable[..., Producer], s
         store.client.hincrby(store.keys.counters, "events:queued", -batch.count)
         store.client.hincrby(store.keys.counters, "events:received", -batch.count)
     one.flush(10.0)
+
+
+def test_one_time_passwords_are_sealed_with_the_workers_key(
+    producer: Callable[..., Producer], store: ClockedStore
+) -> None:
+    """An event that may carry one is unreadable in the store, and readable for a worker with the same key."""
+    one = producer(otp_key="a secret of the workers")
+    one.track("u1", "Login", {"otp": "493817"})
+    one.flush(10.0)
+    (entry,) = Schedule(store).entries()
+    assert b"493817" not in store.client.hget(store.keys.batch(entry.batch_id), "body")
+    (look,) = Batches(store, sealing=Sealing(store, "a secret of the workers")).look([entry.batch_id])
+    assert look is not None
+    assert b"493817" in look.batch.body
 
 
 def test_events_over_a_broker_travel_in_the_message(store: ClockedStore, valkey_url: str) -> None:

@@ -242,6 +242,20 @@ def test_entries_that_cannot_be_read_are_counted_and_recorded(hands: Hands) -> N
     assert hands.left() == 0
 
 
+def test_one_time_passwords_are_not_kept(hands: Hands) -> None:
+    """Neither the batch nor the record of an entry that cannot be read shows the digits."""
+    reader = hands.reader()
+    hands.write('{"type":"track","event":"e","properties":{"otp":"493817"}}', '{"otp": "493817", not json')
+    reader.round(wait_ms=1)
+    assert hands.events() == {"received": 2, "queued": 1, "malformed": 1}
+    client, keys = hands.store.client, hands.store.keys
+    kept = [str(client.hgetall(keys.batch(hands.published[0]))), str(client.xrange(keys.malformed))]
+    assert not [one for one in kept if "493817" in one]
+    batch = hands.batches.begin(hands.published[0])
+    assert batch is not None
+    assert b"493817" in batch.body
+
+
 def test_a_block_of_nothing_readable_makes_no_batch(hands: Hands) -> None:
     """Without a single event there is no batch and nothing to publish."""
     reader = hands.reader()

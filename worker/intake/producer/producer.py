@@ -44,6 +44,7 @@ class Producer:
         block_timeout: Seconds a blocked call waits before it raises `BufferFull`; ``None`` waits as long as it takes.
         queue_limit: Nothing goes to the store while more events than this wait there for a worker.
         exit_timeout: Seconds that the end of the process may be delayed; what is not accepted by then is logged.
+        otp_key: The workers' ``MSG91_DESTINATION_OTP_KEY``, which is read from the environment unless given.
 
     Raises:
         ValueError: neither a store nor a broker is known, or a number is out of range.
@@ -64,6 +65,7 @@ class Producer:
         block_timeout: float | None = None,
         queue_limit: int = 500_000,
         exit_timeout: float = 10.0,
+        otp_key: str | None = None,
     ) -> None:
         if url is None and broker_url is None:
             url, broker_url = os.environ.get("REDIS_URL"), os.environ.get("CELERY_BROKER_URL")
@@ -74,7 +76,8 @@ class Producer:
             )
         if on_full not in ("block", "raise"):
             raise ValueError(f"on_full: expected 'block' or 'raise', got {on_full!r}")
-        self._open_way = _way(url, broker_url, namespace, destination, queue, queue_limit)
+        otp_key = os.environ.get("MSG91_DESTINATION_OTP_KEY", "") if otp_key is None else otp_key
+        self._open_way = _way(url, broker_url, namespace, destination, queue, queue_limit, otp_key)
         self._open_way().close()  # says now what is wrong with an address
         self._limits = Limits(batch_size, linger, max_buffer, on_full, block_timeout, exit_timeout)
         self._lock = threading.RLock()
@@ -223,7 +226,13 @@ class Producer:
 
 
 def _way(
-    url: str | None, broker_url: str | None, namespace: str, destination: str, queue: str, queue_limit: int
+    url: str | None,
+    broker_url: str | None,
+    namespace: str,
+    destination: str,
+    queue: str,
+    queue_limit: int,
+    otp_key: str,
 ) -> Callable[[], Way]:
     if url is not None:
         return partial(
@@ -234,6 +243,7 @@ def _way(
             destination=destination,
             queue=queue,
             queue_limit=queue_limit,
+            otp_key=otp_key,
         )
     if broker_url is not None:
         return partial(Inline, broker_url, namespace=namespace, destination=destination, queue=queue)

@@ -17,7 +17,7 @@ from kombu.connection import Connection
 from kombu.messaging import Producer
 
 from worker.app import AMQP_TRANSPORT_OPTIONS, configure
-from worker.delivery import Batches, Store, connect
+from worker.delivery import Batches, Sealing, Store, connect
 from worker.events import join
 from worker.intake.producer.errors import QueueTooLong
 
@@ -97,13 +97,22 @@ class ClaimCheck:
         destination: Restricts the events to one destination, ``""`` does not.
         queue: The Celery queue.
         queue_limit: Nothing is handed over while more events than this wait for a worker.
+        otp_key: The workers' secret for events that may carry one-time passwords, ``""`` for none.
     """
 
     def __init__(
-        self, url: str, broker_url: str, *, namespace: str, destination: str, queue: str, queue_limit: int
+        self,
+        url: str,
+        broker_url: str,
+        *,
+        namespace: str,
+        destination: str,
+        queue: str,
+        queue_limit: int,
+        otp_key: str,
     ) -> None:
         self._store = Store(connect(url), namespace)
-        self._batches = Batches(self._store)
+        self._batches = Batches(self._store, sealing=Sealing(self._store, otp_key))
         self._broker = Broker(broker_url, namespace)
         self._destination = destination
         self._queue = queue
