@@ -45,7 +45,7 @@ ONLY: dict[str, tuple[str, ...]] = {
         "worker.demo",
         "worker.cli",
     ),
-    "kombu": ("worker.app", "worker.queueing", "worker.intake.producer"),
+    "kombu": ("worker.acknowledging", "worker.app", "worker.queueing", "worker.intake.producer"),
     "typer": ("worker.cli",),
     "rich": ("worker.cli", "worker.demo"),
     "starlette": ("worker.intake",),
