@@ -96,9 +96,8 @@ def test_a_report_before_a_doubt_settles_it(bench: Bench) -> None:
     assert bench.ledger.attention(State.IN_DOUBT) == []
 
 
-def test_a_report_on_an_older_attempt_is_told_apart(bench: Bench) -> None:
-    """Sent again under another token, the delivery is not settled by a report on the first request."""
-    token = bench.doubt([slip(0)])
+def send_again(bench: Bench, token: str) -> str:
+    """Let what is in doubt under a token be sent again; gives the batch that it waits in."""
     waiting = Waiting(bench.store.now_ms(), b"[]", 1)
     bench.ledger.settle(
         [slip(0)],
@@ -107,8 +106,27 @@ def test_a_report_on_an_older_attempt_is_told_apart(bench: Bench) -> None:
         about=ABOUT,
         waiting=[waiting],
     )
+    return waiting.id
+
+
+def test_a_report_on_an_older_attempt_is_told_apart(bench: Bench) -> None:
+    """Sent again under another token, the delivery is not settled by a report on the first request."""
+    token = bench.doubt([slip(0)])
+    bench.claim([slip(0)], batch=send_again(bench, token))
     assert report(bench, 0, token=token) == "other"
-    assert bench.states() == {"scheduled": 1}
+    assert bench.states() == {"sending": 1}
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_report_keeps_a_message_from_being_sent_again(bench: Bench, delivered: bool) -> None:
+    """What a policy or an operator wanted repeated and still waits is over once a report proves that it was taken."""
+    token = bench.doubt([slip(0)])
+    batch = send_again(bench, token)
+    assert report(bench, 0, token=token, delivered=delivered) == "settled"
+    assert bench.states() == {"delivered" if delivered else "undelivered": 1}
+    _, blocked = bench.claim([slip(0)], batch=batch)
+    assert set(blocked) == {0}
+    assert report(bench, 0, token=token, delivered=delivered) == "repeated"
 
 
 def test_what_an_operator_accepted_can_still_be_reported(bench: Bench) -> None:

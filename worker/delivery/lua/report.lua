@@ -13,8 +13,8 @@
 --       6 hour at whose end the record's life ends   7 that moment (ms)
 --       8 '<destination>|<action>'   9 journal: JSON about   10 journal: JSON lines   11 journal: longest length
 --
--- Returns what was done: 'settled' (it was in doubt, or had been given up), 'recorded' (it was accepted), 'repeated' (it
--- said so already),
+-- Returns what was done: 'settled' (it was in doubt, had been given up, or waited to be sent again, which it now is not),
+-- 'recorded' (it was accepted), 'repeated' (it said so already),
 -- 'pending' (the answer is still awaited; settle will ask for it), 'unknown' (no such record any more) or 'other'
 -- (the delivery has since gone out under another token, or was decided otherwise).
 local record = redis.call('GET', KEYS[6])
@@ -22,7 +22,8 @@ if not record then
   return 'unknown'
 end
 local old, by, attempts, old_hour, ref = string.match(record, '^(%a)|([^|]*)|(%d+)|%d+|(%d*)|([^|]*)|')
-if ref ~= ARGV[2] then
+-- What waits to be sent again refers to its batch; it was in the request that is proved to have been taken.
+if ref ~= ARGV[2] and old ~= 'w' then
   return 'other'
 end
 if old == 's' then
@@ -32,10 +33,10 @@ end
 if old == ARGV[4] then
   return 'repeated'
 end
-if not string.find('iadux', old, 1, true) then
+if not string.find('iaduxw', old, 1, true) then
   return 'other'
 end
-redis.call('SET', KEYS[6], ARGV[4] .. '|' .. by .. '|' .. attempts .. '|' .. ARGV[1] .. '|' .. ARGV[6] .. '|' .. ref .. '|' .. ARGV[5],
+redis.call('SET', KEYS[6], ARGV[4] .. '|' .. by .. '|' .. attempts .. '|' .. ARGV[1] .. '|' .. ARGV[6] .. '|' .. ARGV[2] .. '|' .. ARGV[5],
   'PXAT', ARGV[7])
 if old_hour ~= '' and redis.call('HINCRBY', KEYS[2], old_hour .. ':' .. old, -1) == 0 then
   redis.call('HDEL', KEYS[2], old_hour .. ':' .. old)
@@ -50,4 +51,4 @@ if old == 'i' or old == 'x' then
   redis.call('DEL', KEYS[7])
   return 'settled'
 end
-return 'recorded'
+return old == 'w' and 'settled' or 'recorded'
