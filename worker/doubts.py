@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from worker import deliveries as kept
+from worker.actions import ACTIONS
 from worker.deliveries import Delivery
-from worker.delivery import Expectation, Ledger, Outcome, State, Waiting
+from worker.delivery import PRIORITY_QUEUE, Expectation, Ledger, Outcome, State, Waiting
 
 
 def resolve_doubt(
@@ -41,7 +42,10 @@ def resolve_doubt(
             groups.setdefault((record.ref, f"{one.destination}|{one.action}"), []).append(one)
     for (token, about), members in groups.items():
         again = state is State.SCHEDULED
-        waiting = [Waiting(due_ms or ledger.store.now_ms(), kept.dump(members), len(members))] if again else []
+        action = ACTIONS.get(members[0].action)
+        queue = PRIORITY_QUEUE if action is not None and action.urgent else "events"
+        due = due_ms or ledger.store.now_ms()
+        waiting = [Waiting(due, kept.dump(members), len(members), queue=queue)] if again else []
         refused = ledger.settle(
             members,
             [Outcome(state, reason, one.keep() if state is State.DEAD else b"") for one in members],

@@ -11,7 +11,7 @@ from mappings import MappingError
 from worker import deliveries as kept
 from worker.actions import ACTIONS
 from worker.deliveries import Delivery
-from worker.delivery import Attention, Expectation, NotAllowed, Outcome, Slip, State, Waiting
+from worker.delivery import PRIORITY_QUEUE, Attention, Expectation, NotAllowed, Outcome, Slip, State, Waiting
 from worker.destinations import Destination, Destinations
 from worker.masking import mask_value
 from worker.operations.letters import Letter, Progress, Selection, known, select
@@ -265,7 +265,9 @@ def _anew(delivery: Delivery, now_ms: int) -> Delivery:
 
 
 def _replay(core: Core, about: str, members: Sequence[Delivery], by: str, now_ms: int) -> int:
-    waiting = Waiting(now_ms, kept.dump(members), len(members))
+    action = ACTIONS.get(members[0].action)
+    queue = PRIORITY_QUEUE if action is not None and action.urgent else "events"
+    waiting = Waiting(now_ms, kept.dump(members), len(members), queue=queue)
     refused = core.ledger.settle(
         members,
         [Outcome(State.SCHEDULED, REPLAYED)] * len(members),

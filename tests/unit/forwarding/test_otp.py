@@ -153,6 +153,14 @@ def test_in_doubt_is_sent_again_with_the_same_digits(otp_house: House) -> None:
     assert otp_house.states() == {"accepted": 2}
 
 
+def test_what_is_sent_again_from_doubt_overtakes_others(otp_house: House) -> None:
+    """Somebody still waits for the code: the repeated request does not queue behind everything else."""
+    answering(otp_house, LOST, ACCEPTED)
+    otp_house.forward(asked())
+    otp_house.run_due(90)
+    assert [queue for _, queue in otp_house.schedule.promote(10)] == [PRIORITY_QUEUE]
+
+
 def test_a_lost_worker_loses_no_digits(otp_house: House) -> None:
     """What a killed worker had claimed is sent again with the same digits; its event comes back without them."""
     killed: list[Request] = []
