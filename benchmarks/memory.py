@@ -103,10 +103,10 @@ def by_kind(store: Store) -> dict[str, tuple[int, int]]:
     client, prefix = store.client, store.keys.prefix
     keys: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
-    found: list[Any]
     cursor = -1
     while cursor != 0:
-        cursor, found = client.scan(max(cursor, 0), match=f"{prefix}*", count=PAGE)
+        page: Any = client.scan(max(cursor, 0), match=f"{prefix}*", count=PAGE)
+        cursor, found = page
         pipe = client.pipeline(transaction=False)
         for name in found:
             pipe.memory_usage(name, samples=0)
