@@ -81,7 +81,16 @@ TRANSITIONS: dict[State | None, frozenset[State]] = {
         }
     ),
     State.SCHEDULED: frozenset(
-        {State.SENDING, State.SCHEDULED, State.EXPIRED, State.SUPPRESSED, State.DEAD, State.REJECTED}
+        {
+            State.SENDING,
+            State.SCHEDULED,
+            State.DELIVERED,
+            State.UNDELIVERED,
+            State.EXPIRED,
+            State.SUPPRESSED,
+            State.DEAD,
+            State.REJECTED,
+        }
     ),
     State.IN_DOUBT: frozenset(
         {
