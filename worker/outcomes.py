@@ -108,6 +108,8 @@ def ending_of(answer: Answer) -> Ending:
             return Ending.NONE
         case AnswerClass.RETRY | AnswerClass.UNKNOWN:
             return Ending.FAIL
+        case _ if not answer.sent:
+            return Ending.NONE  # it could not be built: that says nothing of MSG91, least of all that it works again
         case _:
             return Ending.OK
 

@@ -142,3 +142,8 @@ def test_a_message_people_receive_is_never_repeated_out_of_doubt(
     if decision.state is State.SCHEDULED:
         assert decision.due_ms is not None
         assert decision.due_ms >= NOW
+
+
+def test_a_request_that_was_never_built_tells_a_lane_nothing() -> None:
+    """Nothing of it left, so it must not open a lane that waits for a sign that MSG91 works again."""
+    assert ending_of(Answer(AnswerClass.REQUEST, code="not_built", sent=False)) is Ending.NONE
