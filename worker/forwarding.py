@@ -61,6 +61,21 @@ class Forwarder:
         self.batches = batches
         self.sender = sender
         self._destinations = destinations
+        self._running: dict[str, Batch] = {}
+
+    def give_up(self) -> int:
+        """Let go of everything at once: what has not left is handed back, what has is in doubt. For a shutdown.
+
+        Returns:
+            How many requests were under way.
+
+        Raises:
+            StoreUnavailable: the store is away; the rest is left to its leases.
+        """
+        given_up = self.sender.give_up()
+        for batch in list(self._running.values()):
+            self.batches.postpone(batch, self.store.now_ms())
+        return given_up
 
     def run(self, batch_id: str) -> bool:
         """Run one batch under a token of its own.
@@ -84,6 +99,7 @@ class Forwarder:
         if batch is None:
             return False
         before = following.set(batch.id)
+        self._running[batch.token] = batch
         try:
             with span("batch", parent=batch.trace, arrival=batch.id, kind=batch.kind.value, events=batch.count):
                 self._run(batch)
@@ -95,6 +111,7 @@ class Forwarder:
             self.batches.postpone(batch, self.store.now_ms() + round(wait * 1000))
             log.exception("batch %s failed, run %d; it runs again in %.0f s", batch.id, batch.runs, wait)
         finally:
+            del self._running[batch.token]
             following.reset(before)
         return True
 

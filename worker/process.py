@@ -94,6 +94,11 @@ class Process:
         if self.stream is not None:
             self.stream.begin_stop()
 
+    def give_up(self) -> int:
+        """Wait for nothing any more; as `Forwarder.give_up`."""
+        self.begin_shutdown()
+        return self.runtime.forwarder.give_up()
+
     def stop(self) -> None:
         """Stop what runs on the side and close connections."""
         self.begin_shutdown()

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from worker.actions import ACTIONS, Action
 from worker.deliveries import Delivery, dump, dump_claim
 from worker.delivery import (
+    PRIORITY_QUEUE,
     REDACTED,
     Batch,
     Ending,
@@ -34,7 +35,6 @@ from worker.delivery import (
     new_id,
 )
 from worker.delivery import Kind as BatchKind
-from worker.delivery.batches import PRIORITY_QUEUE
 from worker.destinations import Destination
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.client import Request
@@ -97,17 +97,25 @@ class Sent:
 
 
 class UnderWay:
-    """A request whose deliveries are claimed, from then until its outcome is written.
+    """A request, from the moment its deliveries are about to be claimed until its outcome is written.
 
     Attributes:
         left: Whether its first byte may have been written.
+        over: Set when its outcome is written, or nothing of it was claimed.
     """
 
-    def __init__(self, settle: Callable[[Answer], None]) -> None:
-        self._settle = settle
-        self._lock = threading.Lock()
-        self._kept_back = False
+    def __init__(self) -> None:
         self.left = False
+        self.over = threading.Event()
+        self._kept_back = False
+        self._settle: Callable[[Answer], None] | None = None
+        self._lock = threading.Lock()
+
+    def claimed(self, settle: Callable[[Answer], None]) -> bool:
+        """Its deliveries are claimed; ``False`` when it has been given up meanwhile and must not be made."""
+        with self._lock:
+            self._settle = settle
+            return not self._kept_back
 
     def may_leave(self) -> bool:
         """Asked just before the first byte is written."""
@@ -119,8 +127,12 @@ class UnderWay:
         """Wait no longer: what has not left never will, and what has is in doubt unless its answer comes after all."""
         with self._lock:
             self._kept_back = True
-            left = self.left
-        self._settle(GIVEN_UP if left else KEPT_BACK)
+            answer, settle = GIVEN_UP if self.left else KEPT_BACK, self._settle
+        if settle is None:
+            # It is just being claimed: its own thread hands it back as soon as that is done.
+            self.over.wait(GIVE_UP_WAIT)
+        else:
+            settle(answer)
 
 
 #: What a request counts as that a worker has no time to wait for.
@@ -128,6 +140,8 @@ GIVEN_UP = Answer(
     AnswerClass.UNKNOWN, code="given_up", message="the worker was stopped while the request was under way"
 )
 KEPT_BACK = Answer(AnswerClass.RETRY, code="handed_back", message="the worker was stopped", sent=False)
+#: Seconds that a claim under way is waited for when everything is given up.
+GIVE_UP_WAIT = 2.0
 
 
 class Sender:
@@ -175,6 +189,7 @@ class Sender:
         self._wake = wake or (lambda _batch_id, _queue: None)
         self.stopping = stopping or threading.Event()
         self._under_way: dict[str, UnderWay] = {}
+        self._given_up = False
 
     @property
     def under_way(self) -> int:
@@ -193,6 +208,7 @@ class Sender:
             StoreUnavailable: the store is away; the rest is left to its leases.
         """
         self.stopping.set()
+        self._given_up = True
         requests = list(self._under_way.values())
         for one in requests:
             one.give_up()
@@ -290,6 +306,47 @@ class Sender:
         if grant.verdict is not Verdict.GO:
             self._wait(deliveries, waiting, grant, about, batch, sent, slot=lane if slot == lane else "")
             return
+        under_way = self._under_way[token] = UnderWay()
+        try:
+            answer = self._claim_and_send(
+                deliveries, payloads, action, destination, about, batch, sent, token, lease_end_ms, write_by, under_way
+            )
+        finally:
+            del self._under_way[token]
+            under_way.over.set()
+        if answer is None:
+            self.lanes.release(lane, limits, token=token, ending=Ending.NONE)
+            return
+        woken = self.lanes.release(
+            lane,
+            limits,
+            token=token,
+            ending=ending_of(answer),
+            reason=reason_of(answer),
+            pause=answer.retry_after or 1.0,
+            latency=answer.elapsed,
+        )
+        if woken:
+            self._wake(woken, queue)
+
+    def _claim_and_send(
+        self,
+        deliveries: list[Delivery],
+        payloads: list[dict[str, Any]],
+        action: Action,
+        destination: Destination,
+        about: str,
+        batch: Batch,
+        sent: Sent,
+        token: str,
+        lease_end_ms: int,
+        write_by: float,
+        under_way: UnderWay,
+    ) -> Answer | None:
+        """Claim, send what was claimed, settle; ``None`` when nothing was sent because nothing was claimed."""
+        if self._given_up:
+            sent.stopped = True
+            return None
         blocked = self.ledger.claim(
             deliveries,
             token=token,
@@ -307,8 +364,7 @@ class Sender:
         self._take_back(deliveries, blocked, token, about, batch)
         claimed = [one for at, one in enumerate(deliveries) if at not in blocked] if blocked else deliveries
         if not claimed:
-            self.lanes.release(lane, limits, token=token, ending=Ending.NONE)
-            return
+            return None
         left = [one for at, one in enumerate(payloads) if at not in blocked] if blocked else payloads
         if self.trust is not None:
             self.trust.claimed(token)
@@ -318,23 +374,11 @@ class Sender:
             copies = [copy(one) for one in claimed]
             self._settle(copies, answer, action, destination, token, about, batch, lease_end_ms)
 
-        under_way = self._under_way[token] = UnderWay(give_up)
-        try:
+        answer = KEPT_BACK
+        if under_way.claimed(give_up):
             answer = self._request(left, action, destination, token, write_by, under_way.may_leave)
-            self._settle(claimed, answer, action, destination, token, about, batch, lease_end_ms)
-        finally:
-            del self._under_way[token]
-        woken = self.lanes.release(
-            lane,
-            limits,
-            token=token,
-            ending=ending_of(answer),
-            reason=reason_of(answer),
-            pause=answer.retry_after or 1.0,
-            latency=answer.elapsed,
-        )
-        if woken:
-            self._wake(woken, queue)
+        self._settle(claimed, answer, action, destination, token, about, batch, lease_end_ms)
+        return answer
 
     def _open(
         self, deliveries: list[Delivery], action: Action, about: str, batch: Batch, sent: Sent

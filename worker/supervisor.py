@@ -26,8 +26,8 @@ GROWN_UP = 30.0
 OVERTIME = 5.0
 #: Seconds beyond the grace time after which a process that does not end is killed.
 KILL_AFTER = 10.0
-#: Seconds that are left to finish when the signal to stop comes a second time.
-HURRY = 2.0
+#: Seconds that are left to let go of everything when the signal to stop comes a second time.
+HURRY = 5.0
 
 #: What a worker exits with when its configuration or its store cannot be used.
 EXIT_USAGE = 2
@@ -153,6 +153,12 @@ class WorkerProcess:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
 
+    def hurry(self) -> None:
+        """Tell it to let go of what it is finishing: a second TERM could be the first one, sent to the whole group."""
+        if self.is_running and self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(OSError):
+                os.write(self.process.stdin.fileno(), b"now\n")
+
     def close(self) -> bool:
         """Put away what is left of a process that has ended; ``True`` when it ended as it was told to."""
         if self.process is None:
@@ -242,7 +248,9 @@ class Processes:
         while any(child.is_running for child in self._children):
             if signals is not None and signals.count > 1 and not hurried:
                 hurried = True
-                log.warning("stopping at once: requests that are under way are left to their leases")
+                log.warning("stopping at once: what has not left is handed back, what is under way is in doubt")
+                for child in self._children:
+                    child.hurry()
                 deadline = min(deadline, time.monotonic() + HURRY)
                 if on_hurry is not None:
                     on_hurry()

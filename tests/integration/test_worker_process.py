@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -121,14 +123,84 @@ def test_a_second_signal_does_not_wait_for_answers() -> None:
     """The second TERM ends workers within seconds though a request hangs, and says so with exit code 1."""
     with System(workers=0, sandbox={"faults": ["hang-after=30"]}) as system, start(system) as command:
         system.send(many(1))
-        wait_until(lambda: state(system, State.SENDING) == 1, what="a request hangs")
+        wait_until(system.sandbox.requests, what="a request hangs")
         began = time.monotonic()
         command.signal(signal.SIGTERM)
         command.wait_for("stopping: 1 worker")
         command.signal(signal.SIGTERM)
         assert command.wait(15) == 1
         assert time.monotonic() - began < 15, "faster than the answer, and than the grace time"
-        assert state(system, State.SENDING) == 1, "left to its lease"
+        assert system.counts() == {"in_doubt": 1}, "not left to its lease"
+        assert system.core.ledger.under_way() == []
+
+
+def test_a_second_signal_hands_back_what_has_not_left() -> None:
+    """What waits for a connection when the second TERM comes is not in doubt: another worker sends it at once."""
+    with System(workers=0) as system, socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
+        # Two connections fill its backlog; the third waits to be taken.
+        with (
+            socket.create_connection(deaf.getsockname()),
+            suppress(TimeoutError),
+            socket.create_connection(deaf.getsockname(), timeout=0.5),
+        ):
+            pass
+        port = deaf.getsockname()[1]
+        good = system.folder / "destinations.yaml"
+        text = good.read_text(encoding="utf-8")
+        good.write_text(text.replace(system.sandbox.url, f"http://127.0.0.1:{port}"), encoding="utf-8")
+        with start(system) as command:
+            system.send(many(1))
+            wait_until(lambda: state(system, State.SENDING) == 1, what="a request waits for its connection")
+            command.signal(signal.SIGTERM)
+            command.wait_for("stopping: 1 worker")
+            command.signal(signal.SIGTERM)
+            assert command.wait(15) == 1
+        assert system.counts() == {"scheduled": 1}
+        good.write_text(text, encoding="utf-8")
+        with start(system) as c:
+            assert system.wait_settled() == {"accepted": 1}
+
+
+def test_two_terms_to_one_worker_let_go_at_once() -> None:
+    """A worker without a supervisor that gets a second TERM settles what it has and ends."""
+    with System(sandbox={"faults": ["hang-after=30"]}) as system:
+        worker = system.workers[0]
+        system.send(many(200), size=100)
+        wait_until(lambda: state(system, State.SENDING) == 200, what="requests hang")
+        worker.process.send_signal(signal.SIGTERM)
+        time.sleep(1.2)
+        assert state(system, State.SENDING) == 200, "the first TERM waits for answers"
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(10) == 3
+        assert system.counts() == {"in_doubt": 200}
+        assert "2 requests were under way" in system.log
+
+
+def test_a_term_that_comes_twice_at_once_is_one() -> None:
+    """A service manager that signals the whole group sends TERM beside the supervisor's: nothing is given up."""
+    with System(sandbox={"faults": ["slow=1000"]}) as system:
+        worker = system.workers[0]
+        system.send(many(100))
+        wait_until(lambda: state(system, State.SENDING) == 100, what="a request is under way")
+        for _ in range(3):
+            worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(20) == 0
+        assert system.counts() == {"accepted": 100}
+
+
+def test_the_end_of_the_grace_time_hands_back() -> None:
+    """When the grace time is over, what hangs is in doubt and the rest of the batch is handed back at once."""
+    settings = {"MSG91_DESTINATION_SHUTDOWN_GRACE": "1"}
+    lanes = {"lanes": {"sms": {"recipients": 10}}}
+    with System(sandbox={"faults": ["hang-after=30,count=1"]}, settings=settings, destination=lanes) as system:
+        worker = system.workers[0]
+        system.send(many(100))
+        wait_until(lambda: state(system, State.SENDING) == 10, what="a request hangs")
+        assert worker.stop(15) == 3
+        assert system.counts() == {"in_doubt": 10}
+        system.start_worker()
+        assert system.wait_settled(20) == {"accepted": 90, "in_doubt": 10}
+        assert set(sends_by_text(system.sandbox.requests()).values()) == {1}
 
 
 def test_the_grace_time_is_kept_even_when_the_store_is_away() -> None:
