@@ -111,8 +111,7 @@ class RabbitMQ:
         self._folder.cleanup()
 
     def _start(self, command: list[str], environ: dict[str, str]) -> None:
-        log = Path(self._folder.name, "server.log").open("ab")
-        with log:
+        with Path(self._folder.name, "server.log").open("ab") as log:
             self._processes.append(
                 subprocess.Popen(
                     command,
@@ -122,7 +121,7 @@ class RabbitMQ:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, and no lock is taken
                 )
             )
 

@@ -157,7 +157,7 @@ def test_a_second_signal_hands_back_what_has_not_left() -> None:
             assert command.wait(15) == 1
         assert system.counts() == {"scheduled": 1}
         good.write_text(text, encoding="utf-8")
-        with start(system) as c:
+        with start(system):
             assert system.wait_settled() == {"accepted": 1}
 
 
