@@ -39,6 +39,8 @@ FIELDS: Final = (
     "timestamp", "sentAt", "receivedAt", "originalTimestamp", "channel", "version", "projectId", "writeKey", "options",
 )  # fmt: skip
 FUNCTIONS: Final = ("contains", "match")
+#: Segment's names for comparisons with null, by the operator that a trigger writes them with.
+PRESENCE: Final = {"exists": "!=", "not_exists": "="}
 
 #: Groups within groups.
 MAX_DEPTH: Final = 50
@@ -172,6 +174,7 @@ class _Parser:
             return True
         if self.word(*_WORDS):
             return False
+        self.fail_presence(token, "field")
         meant = nearest(token.spelled, FUNCTIONS)
         return self.fail(
             token,
@@ -308,12 +311,18 @@ class _Parser:
             self.fail(self.token, needed)
         self.index += 1
 
+    def fail_presence(self, token: Token, field: str) -> None:
+        operator = PRESENCE.get(token.spelled.lower())
+        if operator:
+            self.fail(token, f"{token.spelled} is written with null in triggers.", f"Write {field} {operator} null.")
+
     def fail_operator(self, token: Token) -> NoReturn:
         known = "Operators are =, !=, <, <=, >, >= and in."
         if token.kind == "path":
+            field = self.tokens[self.index - 1].spelled
+            self.fail_presence(token, field)
             meant = nearest(token.spelled, FUNCTIONS)
             if meant:
-                field = self.tokens[self.index - 1].spelled
                 self.fail(token, f"{token.spelled} is a function.", f'Write {meant}({field}, "…").')
         self.fail(token, "An operator is missing here.", known)
 
