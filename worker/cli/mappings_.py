@@ -291,7 +291,9 @@ def _read_json(name: str) -> Any:
     except OSError as error:
         fail(f"{name} cannot be read: {error.strerror}")
     try:
-        return orjson.loads(data)
+        return orjson.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        fail(f"{name}: this is not UTF-8 text", "JSON is UTF-8: save it so, or convert it with iconv")
     except orjson.JSONDecodeError as error:
         fail(f"{name}: this is not JSON: {error}")
 

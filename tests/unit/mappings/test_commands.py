@@ -142,6 +142,25 @@ def test_wrong_usage_is_one_clean_message_and_exit_2(arguments: tuple[str, ...],
     assert result.stdout == ""
 
 
+def test_an_event_that_is_not_utf_8_is_named_as_that(tmp_path: Path) -> None:
+    """Bytes that are no text are one clean message, without the words of a JSON parser."""
+    file = tmp_path / "event.json"
+    file.write_bytes('{"type": "track", "event": "é"}'.encode("latin-1"))
+
+    result = run("explain", "segment-msg91", str(file))
+
+    assert result.exit_code == 2
+    assert f"{file}: this is not UTF-8 text" in result.stderr.replace("\n", "")
+
+
+def test_a_byte_order_mark_before_an_event_is_passed_over(tmp_path: Path) -> None:
+    """Files as some Windows programs save them are read like any other."""
+    file = tmp_path / "event.json"
+    file.write_bytes(b'\xef\xbb\xbf{"type": "track", "properties": {"phone": 5, "message": "hi"}}')
+
+    assert run("explain", "segment-msg91", str(file), "--mapping", "track").exit_code == 0
+
+
 def test_a_list_of_events_is_refused_with_a_hint() -> None:
     """One event at a time."""
     result = run("explain", "segment-msg91", "-", stdin="[{}]")
