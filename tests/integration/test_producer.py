@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +26,9 @@ from worker.embedded import EmbeddedValkey
 from worker.intake.producer import NotAccepted, Producer, ways
 
 pytestmark = pytest.mark.integration
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "producers.md").read_text(encoding="utf-8")
 
 
 class House:
@@ -318,3 +323,31 @@ def test_the_end_of_a_celery_worker_empties_the_buffer(house: House, tmp_path: P
             worker.wait()
             shop.close()
     assert house.names() == sorted(f"order {number}" for number in range(20)), (tmp_path / "worker.log").read_text()
+
+
+def test_the_page_about_producers_is_true() -> None:
+    """What the page shows works as it stands."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) == 3
+    with System() as system:
+        shown: dict[str, Any] = {}
+        for block in blocks:
+            text = block.replace("redis://127.0.0.1:6379/0", system.valkey.url).replace("10_000", "10")
+            before = shown.get("producer")
+            exec(text, shown)
+            if isinstance(before, Producer):
+                before.close()
+        wait_until(lambda: system.reconcile().counts.events["received"] == 12, what="all received")
+        assert system.wait_settled() == {"accepted": 2, "rejected": 10}
+        shown["app"].close()
+
+
+def test_the_page_names_every_argument() -> None:
+    """The table of the page is the signature of the class, in its order, with its defaults."""
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", PAGE, re.MULTILINE)
+    signature = inspect.signature(Producer).parameters.values()
+    assert [name for name, _ in rows] == [one.name for one in signature]
+    special = {"broker_url": "the store", "namespace": "`msg91`", "destination": '`""`'}
+    for (name, shown), one in zip(rows, signature, strict=True):
+        default = "\N{EN DASH}" if one.default is None else f"`{one.default}`"
+        assert shown == special.get(name, default)

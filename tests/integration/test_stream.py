@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import orjson
@@ -22,6 +24,7 @@ from worker.intake.stream_reader import StreamReader
 pytestmark = pytest.mark.integration
 
 KEY = "{msg91}:stream:events"
+PAGE = (Path(__file__).parents[2] / "docs" / "streams.md").read_text(encoding="utf-8")
 #: Short leases, so that what a killed worker leaves is settled within the test.
 SHORT = {
     "MSG91_DESTINATION_REQUEST_DEADLINE": "1",
@@ -117,6 +120,43 @@ def test_the_entry_id_names_the_event() -> None:
         ids = write(system.core.store.client, [event, event])
         assert wait_received(system, 2) == {"accepted": 2}
         assert sorted(line.message_id for line in system.core.journal.newest_first()) == sorted(ids)
+
+
+def examples(language: str) -> list[str]:
+    """The blocks of one language in the page about streams."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_page_about_streams_is_true() -> None:
+    """What the page shows works as it stands: writing, refusing when full, and a producer's rights."""
+    with System() as system:
+        client, url = system.core.store.client, system.valkey.url
+        write_one, write_bounded = examples("python")
+        (script,) = examples("lua")
+        shown: dict[str, Any] = {}
+        exec(write_one.replace("redis://127.0.0.1:6379/0", url), shown)
+        assert wait_received(system, 1) == {"accepted": 1}
+
+        for worker in system.workers:
+            worker.stop()
+        write(client, many(1))
+        shown["event"]["messageId"] = "second"
+        shown["script"] = script
+        exec(write_bounded.replace("100_000", "2"), shown)
+        assert client.xlen(KEY) == 2
+        exec(write_bounded.replace("100_000", "2").replace("...  # wait", "refused = str(full)  # wait"), shown)
+        assert shown["refused"] == "FULL the stream holds 2 entries"
+        assert client.xlen(KEY) == 2
+
+        (rights,) = examples("text")
+        client.execute_command(*rights.split(), "+eval", "+evalsha", "+script|load")
+        shop = redis.Redis(port=system.valkey.port, username="shop", password="a-long-password")
+        shop.xadd(KEY, {"event": "{}"})
+        with pytest.raises(redis.ResponseError, match="FULL"):
+            shop.register_script(script)(keys=[KEY], args=[2, "{}"])
+        for forbidden in (("DEL", KEY), ("XREAD", "STREAMS", KEY, "0"), ("GET", "{msg91}:meta")):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                shop.execute_command(*forbidden)
 
 
 def test_the_stream_can_be_left_alone() -> None:
