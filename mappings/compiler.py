@@ -5,6 +5,7 @@ The compiler walks the mapping once, when it is loaded. Nothing of the mapping i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -22,6 +23,8 @@ Kind = Literal["any", "text", "text or directive", "object or directive", "boole
 
 #: Deeper mappings are refused: they could not be resolved within Python's recursion limit.
 MAX_DEPTH: Final = 200
+
+_PLACEHOLDER: Final = re.compile(r"\{\{[^{}]+\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,11 @@ class Compiler:
 
     def _object(self, mapping: dict[str, Any], place: Place) -> Resolver:
         members = [(str(key), self.value(member, place.at(str(key)))) for key, member in mapping.items()]
+        for key, member in mapping.items():
+            if isinstance(member, str) and _PLACEHOLDER.search(member):
+                self.warning(
+                    place.at(str(key)), "is plain text: its {{ }} stay as they are.", 'Write {"@template": "…"}.'
+                )
         if self.observer is None:
             pairs = {str(key): _two_keys(member) for key, member in mapping.items()}
             if any(pairs.values()):

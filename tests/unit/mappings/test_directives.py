@@ -99,6 +99,21 @@ def test_a_template_that_a_directive_computes_may_be_metadata_too() -> None:
     assert mapping({"a": 1}) == {"v": "Hi 1"}
 
 
+def test_placeholders_in_plain_text_are_a_warning() -> None:
+    """Text beside no directive is sent as it stands, as at Segment; who writes {{ }} into it hardly means that."""
+    mapping = compile_mapping(
+        {
+            "a": "Hi {{properties.name}}",
+            "b": {"c": "{{x}}", "d": "{ {x} } {{}}"},
+            "e": {"@literal": "{{x}}"},
+            "f": {"@template": {"@if": {"exists": {"@path": "$.x"}, "then": "Hi {{x}}", "else": "Hi"}}},
+        }
+    )
+
+    assert mapping({"x": 1})["a"] == "Hi {{properties.name}}"
+    assert sorted(warning.path for warning in mapping.warnings) == ["/a", "/b/c"]
+
+
 def test_an_option_nobody_knows_is_a_warning() -> None:
     """Segment ignores options it does not know, so they are no error; they are not silent either."""
     mapping = compile_mapping({"a": {"@case": {"operator": "upper", "value": "x", "colour": "red"}}})
