@@ -292,7 +292,9 @@ class Forwarder:
             self.batches.postpone(batch, now_ms + (round(HELD_PAUSE * 1000) if sent.held else 0))
             return True
         if sent.busy_until_ms:
-            self.batches.postpone(batch, max(sent.busy_until_ms, now_ms) + 1000)
+            # Mostly another worker is at it and settles it within the second; a lost worker's lease takes longer.
+            soon = now_ms + 1000 * 2 ** min(batch.runs, 6)
+            self.batches.postpone(batch, min(max(sent.busy_until_ms, now_ms) + 1000, soon))
             return True
         return False
 
