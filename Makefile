@@ -8,7 +8,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench clean
+.PHONY: help install demo test check format chaos bench clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -51,6 +51,9 @@ check: install ## Lint and check the types
 format: install ## Write the code the way `make check` wants it
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+chaos: install ## Prove it: kill workers and store, break the provider, and count what MSG91 took
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: install ## Measure the speed end to end, beside a naive worker and a bare loop
 	@$(BIN)/python -m benchmarks $(ARGS)
