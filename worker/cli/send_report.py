@@ -77,7 +77,7 @@ class Report:
             for line in filter(None, (*self._how_far(), self.hint)):
                 stderr.print(Text.assemble(("hint: ", "bold"), line), soft_wrap=True)
         elif run.refused_count and not run.accepted and set(run.refused_by_code) == {"not_json"}:
-            warn("nothing here is JSON: expected one event per line (NDJSON) or a JSON array of events")
+            warn("nothing here is JSON: expected one event per line (NDJSON), a JSON array of events, or CSV")
         if self._is_blind():
             warn(
                 "deliveries were made meanwhile, but none by the mappings configured here: "

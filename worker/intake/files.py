@@ -1,11 +1,13 @@
 """Files of events, read one event at a time: constant memory, and a bad event never sinks its neighbours.
 
-Two formats, told apart by what is in the file and not by its name:
+Three formats, told apart by what is in the file and hardly by its name:
 
 - NDJSON: one event per line.
 - JSON: an array of events, or events one after the other, laid out over as many lines as they like.
+- CSV: one event per row.
 
-Every event comes with the line it starts in. What cannot be read comes as `Refused`, with the reason.
+Each may be compressed by gzip or Zstandard. Every event comes with the line it starts in. What cannot be read comes as
+`Refused`, with the reason.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
+from functools import partial
 from io import UnsupportedOperation
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +28,11 @@ from typing import Any, BinaryIO, Final, Self, cast
 import orjson
 
 from worker.events import Event, problem_with
+from worker.intake.columns import BadColumns, Columns
+from worker.intake.compression import Damaged, MissingLibrary, compression_of, expanded
+from worker.intake.csv_reader import Rows
+from worker.intake.formats import BINARY, BYTE_ORDER_MARK, Format, enough, format_of, marked, sniff_delimiter
+from worker.intake.records import read_rows
 from worker.intake.splitting import IDLE, Idle, Refused, Text, read_json, read_ndjson
 
 __all__ = [
@@ -35,10 +42,10 @@ __all__ = [
     "Format",
     "Found",
     "Idle",
+    "Reading",
     "Refused",
     "UnreadableFile",
     "check_file",
-    "format_of",
 ]
 
 #: The name that means standard input.
@@ -50,25 +57,9 @@ HEAD: Final = 1 << 16
 #: Seconds without input after which `IDLE` is given, so that what has come can go on.
 IDLE_AFTER: Final = 0.5
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_PIPE: Final = "Turn it into text on the way: {tool} | msg91-destination send -"
-_EXPORT: Final = "Export it as JSON lines first"
-#: How files begin that are no UTF-8 text, and what to do about it.
-_BINARY: Final[tuple[tuple[bytes, str, str], ...]] = (
-    (b"\x1f\x8b", "gzip-compressed", _PIPE.format(tool="gunzip -c{name}")),
-    (b"\x28\xb5\x2f\xfd", "zstd-compressed", _PIPE.format(tool="zstd -dc{name}")),
-    (b"\xfd7zXZ\x00", "xz-compressed", _PIPE.format(tool="xz -dc{name}")),
-    (b"BZh", "bzip2-compressed", _PIPE.format(tool="bunzip2 -c{name}")),
-    (b"PK\x03\x04", "a zip archive or a spreadsheet", _PIPE.format(tool="unzip -p{name}")),
-    (b"\xff\xfe", "UTF-16 text", _PIPE.format(tool="iconv -f UTF-16 -t UTF-8{name}")),
-    (b"\xfe\xff", "UTF-16 text", _PIPE.format(tool="iconv -f UTF-16 -t UTF-8{name}")),
-    (b"PAR1", "a Parquet file", _EXPORT),
-    (b"SQLite format 3\x00", "an SQLite database", _EXPORT),
-)
-
 
 class UnreadableFile(Exception):
-    """A file that cannot be read at all.
+    """A file that cannot be read at all, or no further.
 
     Attributes:
         hint: What to do about it.
@@ -79,15 +70,17 @@ class UnreadableFile(Exception):
         self.hint = hint
 
 
-class Format(StrEnum):
-    """How a file holds its events."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are to be read.
 
-    NDJSON = "ndjson"
-    JSON = "json"
+    Attributes:
+        format: What every file is; ``None`` looks at each.
+        columns: How the columns of CSV are to be understood.
+    """
 
-
-#: One reader for each format: pieces of bytes in, texts of events out.
-_READERS: Final = {Format.NDJSON: read_ndjson, Format.JSON: read_json}
+    format: Format | None = None
+    columns: Columns = field(default_factory=Columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +88,7 @@ class Found:
     """An event of the spec.
 
     Attributes:
-        number: Its place in the file: the line in NDJSON, else the place among the events; from 1.
+        number: Its place in the file: the line in NDJSON and CSV, else the place among the events; from 1.
         line: The line it starts in, from 1.
         raw: Its JSON text, as it stands in the file.
         event: The same, parsed.
@@ -113,22 +106,30 @@ class EventFile:
     Args:
         name: As the user wrote it; ``-`` is standard input.
         stdin: What standard input is; the process's own unless given.
+        reading: How it is to be read.
+        after: Everything up to this number is passed over.
 
     Attributes:
         name: For people.
         size: Bytes, ``None`` where nobody knows (pipes).
         format: Known once reading has begun.
-        bytes_read: So far.
+        heading: The lines that a file of lines from this one begins with: how to read it, and the first row of CSV.
+        bytes_read: So far, compressed as they are.
 
     Raises:
-        UnreadableFile: It is not there, is a directory, may not be read, or is no text.
+        UnreadableFile: It is not there, is a directory, may not be read, or is nothing that holds events.
     """
 
-    def __init__(self, name: str, stdin: BinaryIO | None = None) -> None:
+    def __init__(
+        self, name: str, stdin: BinaryIO | None = None, *, reading: Reading | None = None, after: int = 0
+    ) -> None:
         self.name = "standard input" if name == STANDARD_INPUT else name
         self._argument = "" if name == STANDARD_INPUT else f" {name}"
+        self._reading = reading or Reading()
+        self._after = after
         self.size: int | None = None
         self.format: Format | None = None
+        self.heading = b""
         self.bytes_read = 0
         self._stack = ExitStack()
         self._stream = (stdin or sys.stdin.buffer) if name == STANDARD_INPUT else self._open(Path(name))
@@ -148,7 +149,8 @@ class EventFile:
         if stat.S_ISREG(about.st_mode):
             self.size = about.st_size
             with self._stack.pop_all() as opened:
-                self._look(os.pread(stream.fileno(), HEAD, 0))
+                head = next(self._expanded(iter([os.pread(stream.fileno(), HEAD, 0)]), whole=False), b"")[:HEAD]
+                self._understand(head, whole=self.size <= HEAD)
                 self._stack = opened.pop_all()
         return cast("BinaryIO", stream)
 
@@ -168,19 +170,55 @@ class EventFile:
         """Everything in the file, in order; `IDLE` while a pipe is silent.
 
         Raises:
-            UnreadableFile: It is no text, or reading fails.
+            UnreadableFile: It is nothing that holds events, or reading fails.
         """
-        pieces = self._pieces()
+        pieces = self._expanded(self._pieces())
         head = b""
         for piece in pieces:
             head += piece
-            lines = head.strip().count(b"\n")
-            if len(head) >= HEAD or lines >= 1 or (not piece and head.strip()):
+            if len(head) >= HEAD or enough(head, silent=not piece):
                 break
+        texts, checked = self._understand(head, whole=False)
+        after = self._after
+        for text in texts(_chain(head.removeprefix(BYTE_ORDER_MARK), pieces)):
+            if isinstance(text, Idle):
+                yield text
+            elif text.number > after:
+                yield checked(text) if isinstance(text, Text) else text
+
+    def _understand(self, head: bytes, *, whole: bool) -> tuple[_Splitter, _Checker]:
+        """Tell what the file is by how it begins: how it is split into texts, and what makes events of them.
+
+        Args:
+            head: How it begins.
+            whole: There is nothing after it.
+        """
         self._look(head)
-        self.format = format_of(head)
-        for text in _READERS[self.format](_chain(head.removeprefix(_BYTE_ORDER_MARK), pieces)):
-            yield _checked(text) if isinstance(text, Text) else text
+        self.format = self._reading.format or format_of(head, self.name)
+        self.heading = marked(self.format) + b"\n"
+        if self.format is not Format.CSV:
+            return _SPLITTERS[self.format], _checked
+        columns = self._reading.columns
+        delimiter = columns.delimiter or sniff_delimiter(head)
+        if columns.names:
+            return partial(read_rows, delimiter=delimiter), self._rows(b"", delimiter)
+        # A last line that is cut off by the end of the head is no row.
+        content = head.removeprefix(BYTE_ORDER_MARK)
+        rows = read_rows([content if whole or b"\n" not in content else content.rpartition(b"\n")[0]], delimiter)
+        header = next((one for one in rows if isinstance(one, Text)), None)
+        if header is None:
+            if enough(head, silent=True):
+                raise UnreadableFile(f"{self.name}: its first row does not end within {HEAD:,} bytes")
+            return partial(read_rows, delimiter=delimiter), _checked  # there is nothing in it
+        self.heading += header.raw + b"\n"
+        check = self._rows(header.raw, delimiter)
+        return partial(_without_header, delimiter=delimiter), check
+
+    def _rows(self, header: bytes, delimiter: str) -> _Checker:
+        try:
+            return partial(_checked_row, Rows(header, delimiter, self._reading.columns))
+        except BadColumns as error:
+            raise UnreadableFile(f"{self.name}: {error}", error.hint) from None
 
     def _pieces(self) -> Iterator[bytes]:
         """The file's bytes as they come; an empty piece while nothing comes."""
@@ -199,16 +237,44 @@ class EventFile:
             self.bytes_read += len(piece)
             yield piece
 
+    def _expanded(self, pieces: Iterator[bytes], *, whole: bool = True) -> Iterator[bytes]:
+        """The same pieces, expanded if they are compressed; a beginning alone may end anywhere."""
+        head = b""
+        for piece in pieces:
+            head += piece
+            if len(head) >= 4 or (not piece and head):
+                break
+        kind = compression_of(head)
+        if kind is None:
+            yield from _chain(head, pieces)
+            return
+        try:
+            yield from expanded(_chain(head, pieces), kind)
+        except MissingLibrary as error:
+            raise UnreadableFile(
+                f"{self.name}: is zstd-compressed: {error}",
+                "Install it: pip install 'msg91-destination[zstd]'; or expand it on the way: "
+                f"zstd -dc{self._argument} | msg91-destination send -",
+            ) from None
+        except Damaged as error:
+            if whole:
+                raise UnreadableFile(f"{self.name}: {error}") from None
+
     def _look(self, head: bytes) -> None:
-        for sign, kind, cure in _BINARY:
+        for sign, kind, cure in BINARY:
             if head.startswith(sign):
-                raise UnreadableFile(f"{self.name}: is {kind}, expected JSON text", cure.format(name=self._argument))
+                raise UnreadableFile(f"{self.name}: is {kind}, expected JSON or CSV", cure.format(name=self._argument))
         if b"\x00" in head:
-            hint = "Expected is one event per line (NDJSON) or a JSON array of events, in UTF-8"
+            hint = "Expected is one event per line (NDJSON), a JSON array of events, or CSV; in UTF-8"
             raise UnreadableFile(f"{self.name}: is a binary file", hint)
+        if b"\r" in head and b"\n" not in head and len(head.strip().split(b"\r")) > 1:
+            hint = (
+                f"Give them others on the way: tr '\\r' '\\n' <{self._argument or ' FILE'} | msg91-destination send -"
+            )
+            raise UnreadableFile(f"{self.name}: its lines end as they did on old Macs", hint)
 
 
-def check_file(name: str) -> None:
+def check_file(name: str, reading: Reading | None = None) -> None:
     """Look whether a file can be one of events, without reading from what can be read but once.
 
     Raises:
@@ -216,20 +282,35 @@ def check_file(name: str) -> None:
     """
     path = Path(name)
     if name != STANDARD_INPUT and (not path.exists() or path.is_file() or path.is_dir()):
-        EventFile(name).close()
+        EventFile(name, reading=reading).close()
 
 
-def format_of(head: bytes) -> Format:
-    """Tell the format of a file by how it begins: two lines are enough."""
-    content = head.removeprefix(_BYTE_ORDER_MARK).strip()
-    if content.startswith(b"["):
-        return Format.JSON
-    first, _, others = content.partition(b"\n")
-    first, others = first.rstrip(), others.lstrip()
-    # An event laid out over several lines: its first line goes on, and the next one is no event of its own.
-    if others and first.startswith(b"{") and first.endswith((b"{", b"[", b",", b":")):
-        return Format.NDJSON if others.startswith(b"{") and not first.endswith(b"[") else Format.JSON
-    return Format.NDJSON
+_Splitter = Callable[[Iterator[bytes]], Iterator[Text | Refused | Idle]]
+_Checker = Callable[[Text], Found | Refused]
+
+#: What splits a file into the texts of its events.
+_SPLITTERS: Final[dict[Format, _Splitter]] = {Format.NDJSON: read_ndjson, Format.JSON: read_json}
+
+
+def _without_header(pieces: Iterator[bytes], delimiter: str) -> Iterator[Text | Refused | Idle]:
+    """The rows after the first one."""
+    header_seen = False
+    for text in read_rows(pieces, delimiter):
+        if not header_seen and isinstance(text, Text):
+            header_seen = True
+        else:
+            yield text
+
+
+def _checked_row(rows: Rows, text: Text) -> Found | Refused:
+    made = rows.event_of(text)
+    if isinstance(made, Refused):
+        return made
+    event, raw = made
+    problem = problem_with(event)
+    if problem is not None:
+        return Refused(text.number, text.line, *problem, text.raw)
+    return Found(text.number, text.line, raw, event)
 
 
 def _checked(text: Text) -> Found | Refused:
@@ -237,11 +318,12 @@ def _checked(text: Text) -> Found | Refused:
         event = orjson.loads(text.raw)
     except orjson.JSONDecodeError as error:
         if not _is_utf8(text.raw):
-            return Refused(text.number, text.line, "not_utf8", "the text is not valid UTF-8")
-        return Refused(text.number, text.line, "not_json", f"not JSON: {error.msg}{_place_in(text, error)}")
+            return Refused(text.number, text.line, "not_utf8", "the text is not valid UTF-8", text.raw)
+        message = f"not JSON: {error.msg}{_place_in(text, error)}"
+        return Refused(text.number, text.line, "not_json", message, text.raw)
     problem = problem_with(event)
     if problem is not None:
-        return Refused(text.number, text.line, *problem)
+        return Refused(text.number, text.line, *problem, text.raw)
     return Found(text.number, text.line, text.raw, event)
 
 

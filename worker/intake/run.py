@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
 
 from worker.delivery import Batches, new_id
 from worker.events import join
+from worker.intake.checkpoints import Checkpoint, Position
 from worker.intake.files import Found, Refused
 
 __all__ = ["DOOR", "Announcer", "FileCount", "Run", "Span"]
@@ -23,6 +25,8 @@ DOOR: Final = "send"
 MAX_BATCH_BYTES: Final = 4 << 20
 #: Refusals that a run remembers one by one; all are counted.
 REMEMBERED: Final = 100
+#: Refusals in a row after which a checkpoint is written, although no event was accepted.
+REFUSED_AT_ONCE: Final = 500
 
 
 class Announcer:
@@ -67,6 +71,8 @@ class FileCount:
         accepted: Events that are in the store.
         refused: What was no event.
         accepted_to: The line of the last event in the store.
+        before: How far an earlier command came with it, where this one goes on.
+        checkpoint: Where it is noted how far it is, if anywhere.
     """
 
     name: str
@@ -74,10 +80,23 @@ class FileCount:
     accepted: int = 0
     refused: int = 0
     accepted_to: int = 0
+    before: Position = field(default_factory=Position)
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def seen(self) -> int:
+        """Everything that has come to its end in this run, by whatever command."""
+        return self.before.accepted + self.accepted + self.before.refused + self.refused
 
     def as_json(self) -> dict[str, Any]:
         """The form in which ``--json`` prints it."""
-        return {"file": self.name, "accepted": self.accepted, "refused": self.refused}
+        return {
+            "file": self.name,
+            "accepted": self.accepted,
+            "refused": self.refused,
+            "accepted_before": self.before.accepted,
+            "refused_before": self.before.refused,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +119,7 @@ class Run:
         destination: The only destination they are for, ``""`` for all.
         queue: The Celery queue they belong to.
         on_batch: Called after each batch with its id and the message ids in it.
+        on_checkpoint: Called before a checkpoint is written: what is lost with the process must be on its way by then.
         guard: Entered while a batch is handed over and counted, so that nothing interrupts just then.
         id: Names this run; events without a ``messageId`` get one that begins so.
         first_batch: Id of the first batch, ``""`` before.
@@ -114,6 +134,7 @@ class Run:
     destination: str = ""
     queue: str = "events"
     on_batch: Callable[[str, Sequence[str]], object] = lambda _batch_id, _message_ids: None
+    on_checkpoint: Callable[[], object] = lambda: None
     guard: Callable[[], AbstractContextManager[object]] = nullcontext
     id: str = field(default_factory=new_id)
     files: list[FileCount] = field(default_factory=list)
@@ -127,6 +148,8 @@ class Run:
     _bytes: int = 0
     _first_line: int = 0
     _last_line: int = 0
+    _number: int = 0
+    _not_noted: int = 0
 
     @property
     def accepted(self) -> int:
@@ -138,16 +161,25 @@ class Run:
         """How many were refused."""
         return sum(file.refused for file in self.files)
 
-    def begin(self, name: str, *, alone: bool = True) -> FileCount:
-        """Begin a file.
+    def begin(self, name: str, *, alone: bool = True, checkpoint: Checkpoint | None = None) -> FileCount:
+        """Begin a file, or go on with it.
 
         Args:
             name: For people.
             alone: It is the only one of this run; otherwise its number becomes part of the ids.
+            checkpoint: Where it is noted how far it is; its ids are those of the run that it goes on with.
         """
         number = len(self.files) + 1
-        self.files.append(FileCount(name, f"{self.id}-" if alone else f"{self.id}-{number}-"))
-        return self.files[-1]
+        file = FileCount(name, f"{self.id}-" if alone else f"{self.id}-{number}-", checkpoint=checkpoint)
+        self._number = 0
+        if checkpoint is not None and checkpoint.run:
+            file.prefix, file.before = checkpoint.prefix, checkpoint.position
+            file.accepted_to, self._number = checkpoint.position.line, checkpoint.position.number
+            self.id = checkpoint.run if alone else self.id
+        elif checkpoint is not None:
+            checkpoint.begin(self.id, file.prefix)
+        self.files.append(file)
+        return file
 
     def add(self, found: Found) -> None:
         """Add one event of the present file.
@@ -158,7 +190,7 @@ class Run:
         message_id, line = identified(found, self.files[-1].prefix)
         if not self._lines:
             self._first_line = found.line
-        self._last_line = found.line
+        self._last_line, self._number = found.line, found.number
         self._lines.append(line)
         self._message_ids.append(message_id)
         self._bytes += len(line)
@@ -171,7 +203,11 @@ class Run:
         file.refused += 1
         self.refused_by_code[refused.code] += 1
         if len(self.refused) < REMEMBERED:
-            self.refused.append((file.name, refused))
+            self.refused.append((file.name, replace(refused, raw=b"")))
+        self._number = refused.number
+        self._not_noted += 1
+        if self._not_noted >= REFUSED_AT_ONCE:
+            self.flush()
 
     def flush(self) -> None:
         """Hand over what has been gathered.
@@ -180,17 +216,25 @@ class Run:
             StoreUnavailable: as `add`.
         """
         if not self._lines:
+            if self._not_noted:
+                self._note()
             return
-        batch_id = new_id()
+        body = join(self._lines)
+        batch_id = self._batch_id(body)
         with self.guard():
-            self._hand_over(batch_id)
+            self._hand_over(batch_id, body)
         self.announce(batch_id, self.queue)
 
-    def _hand_over(self, batch_id: str) -> None:
+    def _batch_id(self, body: bytes) -> str:
+        """The same for the same events of the same run: what is still queued is not queued twice."""
+        place = f"{self.files[-1].prefix}{self._first_line}\n".encode()
+        return hashlib.blake2b(place + body, digest_size=8).hexdigest()
+
+    def _hand_over(self, batch_id: str, body: bytes) -> None:
         file, count = self.files[-1], len(self._lines)
         self.in_hand = Span(file.name, self._first_line, self._last_line)
         self.batches.accept(
-            join(self._lines),
+            body,
             count,
             batch_id=batch_id,
             door=DOOR,
@@ -205,6 +249,17 @@ class Run:
         message_ids = self._message_ids
         self._lines, self._message_ids, self._bytes = [], [], 0
         self.on_batch(batch_id, message_ids)
+        self._note()
+
+    def _note(self) -> None:
+        """Write down how far the present file is."""
+        file = self.files[-1]
+        self._not_noted = 0
+        self.on_checkpoint()
+        if file.checkpoint is not None:
+            before = file.before
+            accepted, refused = before.accepted + file.accepted, before.refused + file.refused
+            file.checkpoint.write(Position(self._number, file.accepted_to, accepted, refused))
 
 
 def identified(found: Found, prefix: str) -> tuple[str, bytes]:

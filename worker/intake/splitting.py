@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["IDLE", "MAX_EVENT_BYTES", "Idle", "Refused", "Text", "read_json", "read_ndjson"]
+__all__ = ["IDLE", "MARK", "MAX_EVENT_BYTES", "Idle", "Refused", "Text", "read_json", "read_ndjson", "too_long"]
 
 #: Longest event, bytes. Segment takes 32 KB; what is longer than this is no event but a mistake.
 MAX_EVENT_BYTES: Final = 1 << 20
+#: Lines that begin so say why the next one was refused; readers pass over them.
+MARK: Final = b"# refused: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,14 @@ class Refused:
         line: As for `Text`.
         code: A short code.
         message: What is wrong and what was expected; shows no values.
+        raw: Its bytes; empty where they were not kept.
     """
 
     number: int
     line: int
     code: str
     message: str
+    raw: bytes = b""
 
 
 class Idle:
@@ -58,7 +62,7 @@ IDLE: Final = Idle()
 
 
 def read_ndjson(pieces: Iterable[bytes]) -> Iterator[Text | Refused | Idle]:
-    """Split lines; blank ones are passed over."""
+    """Split lines; blank ones and those that begin with `MARK` are passed over."""
     rest = b""
     line = dropped = 0
     for piece in pieces:
@@ -71,18 +75,18 @@ def read_ndjson(pieces: Iterable[bytes]) -> Iterator[Text | Refused | Idle]:
             if not newline:
                 continue
             line += 1
-            yield _too_long(line, line, dropped)
+            yield too_long(line, line, dropped)
             dropped, piece, rest = 0, rest, b""  # noqa: PLW2901 - what is left of it
         *lines, rest = (rest + piece).split(b"\n")
         for full in lines:
             line += 1
-            if raw := full.strip():
+            if (raw := full.strip()) and not raw.startswith(MARK):
                 yield _sized(line, line, raw)
         if len(rest) > MAX_EVENT_BYTES:
             dropped, rest = len(rest), b""
     if dropped:
-        yield _too_long(line + 1, line + 1, dropped)
-    elif raw := rest.strip():
+        yield too_long(line + 1, line + 1, dropped)
+    elif (raw := rest.strip()) and not raw.startswith(MARK):
         yield _sized(line + 1, line + 1, raw)
 
 
@@ -103,10 +107,11 @@ def read_json(pieces: Iterable[bytes]) -> Iterator[Text | Refused | Idle]:
 
 
 def _sized(number: int, line: int, raw: bytes) -> Text | Refused:
-    return Text(number, line, raw) if len(raw) <= MAX_EVENT_BYTES else _too_long(number, line, len(raw))
+    return Text(number, line, raw) if len(raw) <= MAX_EVENT_BYTES else too_long(number, line, len(raw))
 
 
-def _too_long(number: int, line: int, length: int) -> Refused:
+def too_long(number: int, line: int, length: int) -> Refused:
+    """Refuse something that is longer than an event can be."""
     message = f"it is {length:,} bytes long; an event has at most {MAX_EVENT_BYTES:,}"
     return Refused(number, line, "too_long", message)
 
@@ -247,7 +252,7 @@ class _Splitter:
         self._start, self._at, self._dropped = -1, end, 0
         self._number += 1
         if length > MAX_EVENT_BYTES:
-            return _too_long(self._number, self._start_line, length)
+            return too_long(self._number, self._start_line, length)
         return Text(self._number, self._start_line, raw.strip())
 
     def _broken(self, byte: int, expected: str) -> Refused:

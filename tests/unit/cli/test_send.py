@@ -126,21 +126,21 @@ def test_no_phone_number_is_shown_in_a_refusal(stage: Any) -> None:
 
 def test_a_file_of_something_else_gets_a_hint(stage: Any) -> None:
     """When not one line is JSON the command says what it expected."""
-    stage.write("events.csv", b"phone,message", b"8818888758,hello")
-    result = stage.run("send", "events.csv")
+    stage.write("events.txt", b"hello", b"world")
+    result = stage.run("send", "events.txt")
     assert result.exit_code == 1
-    assert "expected one event per line (NDJSON) or a JSON array" in result.stderr
+    assert "expected one event per line (NDJSON), a JSON array of events, or CSV" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("none.ndjson", "there is no such file"), (".", "is a directory"), ("zipped", "is gzip-compressed")],
+    [("none.ndjson", "there is no such file"), (".", "is a directory"), ("zipped", "is xz-compressed")],
 )
 def test_a_file_that_cannot_be_read_stops_everything_before_it_begins(
     stage: Any, track: Track, name: str, says: str
 ) -> None:
     """One file that cannot be read: exit 2, one clean error, and nothing of the others is sent."""
-    (stage.folder / "zipped").write_bytes(b"\x1f\x8b\x08rest")
+    (stage.folder / "zipped").write_bytes(b"\xfd7zXZ\x00rest")
     result = stage.run("send", stage.write("good.ndjson", track("8818888758")), name)
     assert result.exit_code == 2
     assert f"error: {name}: {says}" in result.stderr
@@ -149,10 +149,10 @@ def test_a_file_that_cannot_be_read_stops_everything_before_it_begins(
 
 def test_standard_input_that_is_no_text_is_an_error(stage: Any) -> None:
     """What standard input is shows only when it is read: exit 2, and the summary says that nothing was accepted."""
-    result = stage.run("send", "-", stdin=b"\x1f\x8b\x08rest")
+    result = stage.run("send", "-", stdin=b"\xfd7zXZ\x00rest")
     assert result.exit_code == 2
-    assert "standard input: is gzip-compressed" in result.stderr
-    assert "gunzip -c | msg91-destination send -" in result.stderr
+    assert "standard input: is xz-compressed" in result.stderr
+    assert "xz -dc | msg91-destination send -" in result.stderr
     assert "no event was accepted" in result.stderr
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import io
+import lzma
 import os
 import threading
 import tracemalloc
@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.intake.files import IDLE, EventFile, Format, Found, Refused, UnreadableFile, check_file, format_of
+from worker.intake.files import IDLE, EventFile, Format, Found, Refused, UnreadableFile, check_file
+from worker.intake.formats import format_of
 from worker.intake.splitting import MAX_EVENT_BYTES, Text, read_json, read_ndjson
 
 JSON = st.recursive(
@@ -108,11 +109,15 @@ def test_no_bytes_make_the_readers_fail(content: bytes, cuts: list[int]) -> None
         (b'{"type": "track",\n "event": "x"}', Format.JSON),
         (b'{"properties": [\n{"a": 1}]}', Format.JSON),
         (b'{"type":"track",\n{"type":"page"}', Format.NDJSON),
-        (b"phone,message\n1,2", Format.NDJSON),
+        (b"phone,message\n1,2", Format.CSV),
+        (b'"phone";"message"', Format.CSV),
+        (b'oops, {"type":"track"}\n{"type":"page"}', Format.NDJSON),
+        (b'oops, no event\n{"type":"page"}', Format.NDJSON),
+        (b"oops\noops", Format.NDJSON),
     ],
 )
 def test_the_format_is_told_by_the_content(head: bytes, expected: Format) -> None:
-    """Arrays and objects over several lines are JSON; all else is one event per line, also if its first line is bad."""
+    """Arrays and objects over several lines are JSON, rows of cells CSV; all else is lines, good or bad."""
     assert expected is format_of(head)
 
 
@@ -253,7 +258,7 @@ def test_a_named_pipe_is_not_read_before_its_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says", "cure"),
     [
-        (gzip.compress(b"{}", mtime=0), "gzip-compressed", "gunzip -c"),
+        (lzma.compress(b"{}"), "xz-compressed", "xz -dc"),
         (b"PK\x03\x04rest", "a zip archive", "unzip -p"),
         ("{}".encode("utf-16"), "UTF-16", "iconv"),
         (b"\x7fELF\x00\x01", "a binary file", "NDJSON"),
