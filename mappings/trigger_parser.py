@@ -212,6 +212,9 @@ class _Parser:
         joined = operator.spelled + following.spelled
         if following.kind == "operator" and operator.end == following.start and joined in OTHER_SPELLINGS:
             self.fail(operator, f"{joined} is not an operator.", f"Write {OTHER_SPELLINGS[joined]}.")
+        if operator.spelled == "=" and following.kind == "end":
+            # Segment takes this for a whole trigger, of a field that equals nothing.
+            return Clause(lambda _event: False, start, operator.end, keys=keys)
         literal = self.literal()
         return Clause(self.compare(keys, operator, literal, following), start, following.end, keys=keys)
 

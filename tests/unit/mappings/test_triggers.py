@@ -93,7 +93,7 @@ def test_a_trigger_means_what_it_says(trigger: str, meant: bool) -> None:
         ("", 0, "empty"),
         ("  \n ", 4, "empty"),
         ("type", 4, "operator is missing"),
-        ("type =", 6, "value is missing"),
+        ("type !=", 7, "value is missing"),
         ("type = and event = 'x'", 7, "value is missing"),
         ('type == "track"', 5, "Write =."),
         ('type = "a" && event = "b"', 11, "Write and."),
@@ -258,3 +258,10 @@ def test_hostile_text_does_not_slow_a_glob_down() -> None:
     """A pattern with many stars takes time in proportion to the text."""
     for pattern in ("*a" * 30 + "*b", "*a?" * 30 + "*b"):
         assert not compile_glob(pattern)("a" * 100_000)
+
+
+def test_a_trigger_that_ends_after_its_equals_sign_never_matches() -> None:
+    """Segment takes ``type =`` for a whole trigger of a field that equals nothing; so do we."""
+    trigger = compile_trigger("type =")
+    assert not trigger({"type": "track"})
+    assert not trigger({})
