@@ -28,6 +28,7 @@ from worker.delivery import (
     Sealing,
     State,
     Store,
+    StoreHeld,
     Trust,
     Verdict,
     Waiting,
@@ -269,6 +270,8 @@ class Sender:
                 sent.stopped = True
                 return sent
             self._deliver_one(request, destination, batch, sent, slot=slot)
+            if sent.held or sent.stopped:
+                return sent
             slot = ""
         return sent
 
@@ -347,15 +350,26 @@ class Sender:
         if self._given_up:
             sent.stopped = True
             return None
-        blocked = self.ledger.claim(
-            deliveries,
-            token=token,
-            lease_end_ms=lease_end_ms,
-            origin=batch.origin,
-            from_batch=batch.id,
-            about=about,
-            items=dump_claim(batch.id, deliveries),
-        )
+        try:
+            blocked = self.ledger.claim(
+                deliveries,
+                token=token,
+                lease_end_ms=lease_end_ms,
+                origin=batch.origin,
+                from_batch=batch.id,
+                about=about,
+                items=dump_claim(batch.id, deliveries),
+                server=self.trust.server if self.trust is not None else "",
+            )
+        except StoreHeld:
+            sent.held = True
+            if self.trust is not None:
+                self.trust.look()
+            # The claim may have been written and its reply lost, before another server answered.
+            records = self.ledger.records([one.key for one in deliveries])
+            written = {at: one for at, one in enumerate(records) if one is not None and one.ref == token}
+            self._take_back(deliveries, written, token, about, batch)
+            return None
         sent.mine |= _parents(deliveries, blocked, batch)
         for record in blocked.values():
             # Until what an earlier run of this batch claimed is settled, the batch holds the only copy of the event.

@@ -8,7 +8,18 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system import System, many, sends_by_text, wait_until
-from worker.delivery import Patience, Store, Trust, confirm, connect, why_held
+from worker.delivery import (
+    Ledger,
+    Patience,
+    Record,
+    Slip,
+    Store,
+    StoreHeld,
+    Trust,
+    confirm,
+    connect,
+    why_held,
+)
 from worker.delivery import trust as trust_module
 from worker.embedded import EmbeddedValkey
 
@@ -41,6 +52,25 @@ def sent(trust: Trust, token: str) -> None:
     trust.claimed(token)
     trust.store.client.hset(trust.store.keys.request(token), "_about", "msg91|send_sms")
     trust.settled(token, kept=True)
+
+
+def claim(ledger: Ledger, trust: Trust) -> dict[int, Record]:
+    """Claim one delivery as a sender does."""
+    return ledger.claim(
+        [Slip("k" * 20, "m1", "track", "919000000001")],
+        token="t1",
+        lease_end_ms=ledger.store.now_ms() + 60_000,
+        origin="o",
+        from_batch="",
+        about="msg91|send_sms",
+        items=b"[]",
+        server=trust.server,
+    )
+
+
+def password_of(url: str) -> str:
+    """The password in an address."""
+    return url.partition("://:")[2].partition("@")[0]
 
 
 def test_a_restart_from_the_append_only_file_stops_nothing(valkey: EmbeddedValkey) -> None:
@@ -117,6 +147,70 @@ def test_a_killed_server_on_this_machine_loses_nothing(valkey: EmbeddedValkey) -
     new = trust_of(valkey)
     new.look()
     assert new.held == ""
+
+
+def test_a_worker_that_died_with_the_store_is_missed_by_the_living(
+    valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One machine with the store and a worker loses power: a worker elsewhere misses nothing of its own, and holds."""
+    monkeypatch.setattr(trust_module, "BEAT_LOST", 0.5)
+    living, dead = trust_of(valkey), trust_of(valkey)
+    living.look()
+    dead.look()
+    living.store.client.hset(living.store.keys.meta, "boot", "")
+    valkey.kill()
+    valkey.restart()
+    assert "1 workers ended without a goodbye" in living.held
+
+
+def test_a_worker_that_died_long_before_the_store_is_not_missed(
+    valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker wrote that had died while others went on is in the file: nothing is held."""
+    monkeypatch.setattr(trust_module, "BEAT_LOST", 0.5)
+    living, dead = trust_of(valkey), trust_of(valkey)
+    dead.look()
+    keys = living.store.keys
+    living.store.client.hset(keys.workers, dead.id, f"{dead.server}|{living.store.now_ms() - 5_000}")
+    living.look()
+    living.store.client.hset(keys.meta, "boot", "")
+    valkey.kill()
+    valkey.restart()
+    assert living.held == ""
+
+
+def test_nothing_is_claimed_on_a_server_that_was_not_met(valkey: EmbeddedValkey) -> None:
+    """The claim itself finds out that another server answers: no thread slips through between look and claim."""
+    trust = trust_of(valkey)
+    trust.look()
+    ledger = Ledger(trust.store)
+    valkey.kill()
+    valkey.restart()
+    with pytest.raises(StoreHeld, match="another server"):
+        claim(ledger, trust)
+    trust.look()
+    assert claim(ledger, trust) == {}
+
+
+def test_nothing_is_claimed_while_sending_is_held(valkey: EmbeddedValkey) -> None:
+    """A hold stops every claim at once, also those of workers that have not read of it yet."""
+    trust = trust_of(valkey)
+    trust.look()
+    trust.store.client.hset(trust.store.keys.meta, "held", "somebody says so")
+    with pytest.raises(StoreHeld, match="somebody says so"):
+        claim(Ledger(trust.store), trust)
+    assert Ledger(trust.store).under_way() == []
+
+
+def test_a_user_who_may_not_ask_who_answers_can_claim(valkey: EmbeddedValkey) -> None:
+    """Where the server does not say who it is, claims are not compared."""
+    valkey_url = valkey.url
+    connect(valkey_url).execute_command("ACL SETUSER limited on >secret ~* &* +@all -info")
+    store = Store(
+        connect(valkey_url.replace("redis://:", "redis://limited:").replace(password_of(valkey_url), "secret"))
+    )
+    items = {"token": "t1", "lease_end_ms": 1, "origin": "o", "from_batch": "", "about": "msg91|send_sms", "items": b""}
+    assert Ledger(store).claim([Slip("k" * 20, "m1", "track", "919")], **items, server="elsewhere") == {}
 
 
 def test_a_worker_without_memory_does_not_trust_a_store_without_a_file(forgetful: EmbeddedValkey) -> None:

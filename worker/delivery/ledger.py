@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from .batches import Kind, new_id
+from .errors import StoreHeld
 from .keys import recipient_hash
 from .records import Record
 from .states import KEPT, LETTERS, State
@@ -138,6 +139,7 @@ class Ledger:
         from_batch: str,
         about: str,
         items: bytes,
+        server: str = "",
     ) -> dict[int, Record]:
         """Mark exactly these deliveries as sending; repeating the same call is safe.
 
@@ -149,18 +151,20 @@ class Ledger:
             from_batch: Batch whose scheduled deliveries may be claimed, ``""`` for none.
             about: ``<destination>|<action>``.
             items: What was in the request, for whoever finds the lease run out.
+            server: Run id of the server the caller knows and trusts (``Trust.server``), ``""`` for any.
 
         Returns:
             The records of those that were not claimed, by position.
 
         Raises:
             StoreUnavailable: whether anything was claimed is unknown; nothing may be sent.
+            StoreHeld: sending is held, or another server answers; nothing was claimed.
         """
         keys = self.store.keys
         prefix = keys.record_prefix
         answer = self.store.script(
             "claim",
-            [keys.counters, keys.claims, keys.request(token), *[prefix + slip.key for slip in slips]],
+            [keys.counters, keys.claims, keys.request(token), keys.meta, *[prefix + slip.key for slip in slips]],
             [
                 self.store.now_ms(),
                 token,
@@ -170,9 +174,12 @@ class Ledger:
                 about,
                 items,
                 "".join([recipient_hash(slip.recipient) for slip in slips]),
+                server,
             ],
         )
-        return _by_position(answer)
+        if answer[0] == b"held":
+            raise StoreHeld(answer[1].decode())
+        return _by_position(answer[1:])
 
     def settle(
         self,

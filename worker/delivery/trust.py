@@ -5,10 +5,12 @@ be sent again. That can happen only when the server behind it changes: a restart
 or a replica that lagged. So at every new server (its ``run_id`` differs) each worker asks two questions:
 
 - Are my own recent requests still there? They must be: a missing one proves that writes were lost.
-- For a worker that has just started and remembers nothing: could writes be lost? Without an append-only file, yes. When
-  workers and server ended together without a goodbye and the file is not synced at each write, yes: after a power cut
-  the last second may be missing. Otherwise no, and not when the server runs on this machine and the machine has not
+- Could those of others be lost? When a worker and the server ended together without a goodbye and the file is not
+  synced at each write, yes: after a power cut the last second may be missing. For a worker that has just started and
+  remembers nothing also without an append-only file. Not when the server runs on this machine and the machine has not
   restarted: what a killed server had written is then still there.
+
+A worker claims only on the server it has met; the claiming script itself compares.
 
 When the answer is bad, sending is held (policy ``hold``) until an operator confirms, or goes on with a warning
 (``resume``). Doors go on accepting.
@@ -59,6 +61,11 @@ class Trust:
         self._lock = threading.Lock()
         self._held = ""
         self._said = ""
+
+    @property
+    def server(self) -> str:
+        """Run id of the server this process has met, ``""`` before it has met one."""
+        return self._run_id
 
     @property
     def held(self) -> str:
@@ -114,14 +121,13 @@ class Trust:
         """A server this process has not seen before."""
         keys, client = self.store.keys, self.store.client
         known = self.store.ask(lambda: client.hget(keys.meta, "run_id"))
-        if self._run_id:
-            lost = self._lost()
-            if lost:
-                self._distrust(f"the store restarted and forgot {lost} recent requests")
+        reason = ""
+        if self._run_id and (lost := self._lost()):
+            reason = f"the store restarted and forgot {lost} recent requests"
         elif known is not None and known.decode() != run_id:
             reason = self._may_have_lost()
-            if reason:
-                self._distrust(reason)
+        if reason:
+            self._distrust(reason)
         seen: dict[Any, Any] = {"run_id": run_id, "boot": self._boot()}
         self.store.ask(lambda: client.hset(keys.meta, mapping=seen))
 
@@ -142,8 +148,8 @@ class Trust:
         return sum(not found for found in self.store.ask(ask))
 
     def _may_have_lost(self) -> str:
-        """Why a server that restarted before this process came may lack writes, ``""`` when it cannot."""
-        if not int(self._info("persistence").get("aof_enabled", 0)):
+        """Why a server that restarted may lack what others wrote, ``""`` when it cannot."""
+        if not self._run_id and not int(self._info("persistence").get("aof_enabled", 0)):
             return "the store restarted without an append-only file, so that claims may be lost"
         if self._fsync() == "always" or self._only_killed():
             return ""
@@ -172,9 +178,15 @@ class Trust:
         return bool(before) and before.decode() == self._boot()
 
     def _ended_without_goodbye(self) -> int:
-        """Workers of the former server that neither said goodbye nor beat any more."""
+        """Workers that lived when the former server ended, and neither said goodbye nor beat any more."""
         keys, client = self.store.keys, self.store.client
         before = self.store.ask(lambda: client.hgetall(keys.workers))
+        last = max((_beat_at(beat) for beat in before.values()), default=0)
+        before = {
+            name: beat
+            for name, beat in before.items()
+            if name.decode() != self.id and _beat_at(beat) >= last - BEAT_LOST * 1000
+        }
         if not before:
             return 0
         deadline = time.monotonic() + BEAT_LOST
@@ -214,6 +226,10 @@ class Trust:
             return "unknown"  # managed servers forbid CONFIG
         value = found.get("appendfsync") or found.get(b"appendfsync") or b""
         return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _beat_at(beat: bytes) -> int:
+    return int(beat.rpartition(b"|")[2])
 
 
 def why_held(store: Store) -> str:

@@ -16,7 +16,7 @@ from worker import tasks
 from worker.actions import ACTIONS
 from worker.actions.base import ActionContext
 from worker.deliveries import dump_claim, load_claim
-from worker.delivery import Claim, State, StoreUnavailable
+from worker.delivery import Claim, State, StoreHeld, StoreUnavailable
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.client import Request
 from worker.recovery import recover_abandoned
@@ -180,6 +180,25 @@ def test_a_lost_reply_of_the_settlement_is_no_alarm(
     assert house.states() == {"accepted": 1}
     assert calls == 2
     assert "somebody else" not in caplog.text
+
+
+def test_a_claim_refused_after_its_reply_was_lost_is_taken_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claim was written, its reply was lost, and another server answers the repeat: nothing is in doubt."""
+    claim = house.ledger.claim
+
+    def claim_and_lose(*arguments: Any, **named: Any) -> Any:
+        claim(*arguments, **named)
+        monkeypatch.undo()
+        raise StoreHeld("another server answers")
+
+    monkeypatch.setattr(house.ledger, "claim", claim_and_lose)
+    house.forward(track(NUMBER, "m1"))
+    assert house.requests == []
+    assert house.states() == {"scheduled": 1}
+    assert house.ledger.under_way() == []
+    house.run_due(6)
+    assert house.states() == {"accepted": 1}
+    assert len(house.requests) == 1
 
 
 def test_setting_this_machine_s_clock_moves_no_lease(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
