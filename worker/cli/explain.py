@@ -14,6 +14,16 @@ from rich.text import Text
 from worker.cli.connection import destinations_of, is_configured
 from worker.cli.explain_report import as_json, lines_of
 from worker.cli.output import Exit, fail, stderr, stdout
+from worker.cli.reading import (
+    Call,
+    ColumnNames,
+    ColumnPaths,
+    ColumnTypes,
+    Delimiter,
+    EventName,
+    FileFormat,
+    reading_of,
+)
 from worker.cli.send_report import refusal
 from worker.explaining import Explanation, Verdict, explain_event
 from worker.intake.files import EventFile, Found, Refused, UnreadableFile
@@ -21,12 +31,19 @@ from worker.settings import load_settings
 
 
 def explain(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="NDJSON, or JSON; - is standard input.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="NDJSON, JSON or CSV; - is standard input.")],
     destination: Annotated[
         str, typer.Option("--destination", "-d", help="Explain for this destination only.", show_default="all")
     ] = "",
     show_numbers: Annotated[bool, typer.Option("--show-numbers", help="Show phone numbers in full.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print a JSON array with one object per event.")] = False,
+    format_: FileFormat = None,
+    call: Call = "",
+    event: EventName = "",
+    paths: ColumnPaths = None,
+    types: ColumnTypes = None,
+    columns: ColumnNames = "",
+    delimiter: Delimiter = "",
 ) -> None:
     """Say what would become of each event, and why. Sends nothing and needs no store.
 
@@ -42,6 +59,7 @@ def explain(
       echo '{"type": "track", "event": "Hello", "properties": {"phone": "8818888758", "message": "Hi"}}' |
       msg91-destination explain -
     """
+    reading = reading_of(format_, call, event, paths, types, columns, delimiter)
     settings = load_settings()
     destinations = destinations_of(settings)
     if not is_configured(settings):
@@ -55,7 +73,7 @@ def explain(
     trouble = False
     printed = 0
     try:
-        with EventFile(file) as events:
+        with EventFile(file, reading=reading) as events:
             for item in _items(events):
                 if isinstance(item, Refused):
                     explanation = Explanation(None, malformed=(item.code, item.message))

@@ -1,8 +1,11 @@
-"""A progress bar on standard error, for whoever watches; nothing when nobody does."""
+"""A progress bar on standard error, for whoever watches; a line now and then where nobody does."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,7 +13,7 @@ from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, Tim
 from rich.progress import Progress as RichProgress
 
 from worker.cli.output import stderr
-from worker.intake.files import EventFile
+from worker.intake.files import STANDARD_INPUT, EventFile
 from worker.intake.follow import Followed
 from worker.intake.run import Run
 
@@ -18,12 +21,25 @@ __all__ = ["Progress"]
 
 #: Seconds between two updates.
 INTERVAL: Final = 0.1
+#: Seconds between two lines where there is no terminal.
+LINE_INTERVAL: Final = 10.0
 
 
 class Progress:
-    """Shows a bar for the present file, then one for the deliveries that are waited for."""
+    """Shows a bar for all files together, then one for the deliveries that are waited for.
 
-    def __init__(self) -> None:
+    Whoever does not watch a terminal gets a line now and then instead.
+
+    Args:
+        files: What is going to be sent; with standard input or a pipe among them, the bar has no end.
+    """
+
+    def __init__(self, files: Sequence[str] = ()) -> None:
+        sizes = [_size(name) for name in files]
+        self._total = None if None in sizes else sum(size for size in sizes if size is not None)
+        self._files = len(sizes)
+        self._begun = 0
+        self._before = 0
         self._bars = RichProgress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -47,19 +63,38 @@ class Progress:
         self._bars.stop()
 
     def begin(self, file: EventFile) -> None:
-        """Begin a file; one whose size nobody knows gets a bar without an end."""
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-        self._new(file.name, file.size)
+        """Begin a file."""
+        self._begun += 1
+        name = file.name if self._files <= 1 else f"{file.name} ({self._begun} of {self._files})"
+        if self._task is None:
+            self._new(name, self._total)
+        else:
+            self._bars.update(self._task, description=name)
 
-    def update(self, file: EventFile, run: Run, *, at_once: bool = False) -> None:
-        """Show how far a file is."""
-        if not self._is_time(at_once=at_once):
-            return
-        count = run.files[-1]
-        rate = (count.accepted + count.refused) / max(time.monotonic() - self._began, 0.001)
-        refused = f", {count.refused:,} refused" if count.refused else ""
-        self._show(file.bytes_read, f"{count.accepted:,} accepted{refused}, {rate:,.0f}/s")
+    def update(self, file: EventFile, run: Run) -> None:
+        """Show how far it is."""
+        if self._is_time():
+            self._show_files(file, run)
+
+    def end(self, file: EventFile, run: Run) -> None:
+        """A file has come to its end."""
+        if not self._bars.disable:
+            self._show_files(file, run)
+        self._before += file.bytes_read if file.size is None else file.size
+
+    def _show_files(self, file: EventFile, run: Run) -> None:
+        seconds = max(time.monotonic() - self._began, 0.001)
+        rate = (run.accepted + run.refused_count) / seconds
+        refused = f", {run.refused_count:,} refused" if run.refused_count else ""
+        done = self._before + file.bytes_read
+        self._show(done, f"{run.accepted:,} accepted{refused}, {rate:,.0f}/s")
+        if self._bars.disable:
+            left = ""
+            if self._total and done:
+                remaining = timedelta(seconds=round(seconds * max(self._total - done, 0) / done))
+                left = f", {100 * done // self._total}%, {remaining} left"
+            text = f"{file.name}: {run.accepted:,} accepted{refused}, {rate:,.0f}/s{left}"
+            stderr.print(text, markup=False, soft_wrap=True)
 
     def begin_waiting(self, events: int) -> None:
         """Begin to follow that many events."""
@@ -67,23 +102,27 @@ class Progress:
 
     def update_waiting(self, followed: Followed) -> None:
         """Show how many events have come to an end."""
-        if self._is_time(at_once=False):
+        if not self._bars.disable and self._is_time():
             states = ", ".join(f"{count:,} {state}" for state, count in followed.by_state.items())
             self._show(followed.settled, states or "no worker has finished any yet")
 
     def _new(self, name: str, total: int | None) -> None:
         self._task = self._bars.add_task(name, total=total, counts="")
-        self._began, self._next = time.monotonic(), 0.0
+        self._began = time.monotonic()
+        self._next = self._began + LINE_INTERVAL if self._bars.disable else 0.0
 
-    def _is_time(self, *, at_once: bool) -> bool:
-        if self._bars.disable:
-            return False
+    def _is_time(self) -> bool:
         now = time.monotonic()
-        if now < self._next and not at_once:
+        if now < self._next:
             return False
-        self._next = now + INTERVAL
+        self._next = now + (LINE_INTERVAL if self._bars.disable else INTERVAL)
         return True
 
     def _show(self, completed: int, counts: str) -> None:
         if self._task is not None:
             self._bars.update(self._task, completed=completed, counts=counts)
+
+
+def _size(name: str) -> int | None:
+    path = Path(name)
+    return path.stat().st_size if name != STANDARD_INPUT and path.is_file() else None

@@ -6,22 +6,35 @@ import difflib
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from celery import Celery
-from rich.text import Text
 
 from worker.app import configure
 from worker.cli.connection import Connection, DataDir, connected, destinations_of, is_configured
 from worker.cli.interrupts import Interrupts
-from worker.cli.output import fail, print_json, stderr, warn
+from worker.cli.output import fail, print_json, warn
 from worker.cli.progress import Progress
-from worker.cli.send_report import Report, refusal
+from worker.cli.reading import (
+    Call,
+    ColumnNames,
+    ColumnPaths,
+    ColumnTypes,
+    Delimiter,
+    EventName,
+    FileFormat,
+    reading_of,
+)
+from worker.cli.send_report import Report
+from worker.cli.sending import Sending, checkpoints_of
 from worker.delivery import StoreUnavailable, read_counts
 from worker.destinations import Destination, Destinations
-from worker.intake.files import STANDARD_INPUT, EventFile, Found, Refused, UnreadableFile, check_file
+from worker.intake.files import STANDARD_INPUT, Reading, UnreadableFile, check_file
+from worker.intake.folders import NAMES, expand
 from worker.intake.follow import Follower
+from worker.intake.refused_file import RefusedFile
 from worker.intake.run import Announcer, Run
 from worker.queueing import Queueing
 from worker.settings import Settings, load_settings
@@ -35,7 +48,12 @@ MAX_BATCH_SIZE: Final = 2_500
 
 
 def send(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="NDJSON, or JSON; - is standard input.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="NDJSON, JSON or CSV, gzip or zstd; folders of them; - is standard input."
+        ),
+    ],
     destination: Annotated[
         str, typer.Option("--destination", "-d", help="Send to this destination only.", show_default="all")
     ] = "",
@@ -44,17 +62,53 @@ def send(
     ] = 500,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the deliveries to their end.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=0, help="Longest --wait, in seconds.")] = 600.0,
+    refused: Annotated[
+        Path | None,
+        typer.Option(
+            "--refused",
+            help="Add refused lines to this file, each under its reason; mend it and send it.",
+            show_default=False,
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        bool,
+        typer.Option(
+            "--checkpoint/--no-checkpoint",
+            help="Note how far it is, so that a killed command goes on when it is run again.",
+        ),
+    ] = True,
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--restart",
+            help="Go on with a run that was cut short whatever its age, or send all of it again.",
+            show_default="go on where that sends nothing twice",
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
     data_dir: DataDir = None,
+    format_: FileFormat = None,
+    call: Call = "",
+    event: EventName = "",
+    paths: ColumnPaths = None,
+    types: ColumnTypes = None,
+    columns: ColumnNames = "",
+    delimiter: Delimiter = "",
 ) -> None:
-    """Send files of events: one event per line (NDJSON), or a JSON array.
+    """Send files of events: one event per line (NDJSON), a JSON array, or rows of CSV.
 
     Every event is checked. Good ones are accepted: they are in the store then, and go out as soon as a worker runs,
     also when none runs now. Bad ones are printed with file, line and reason, and keep nothing else from going.
     Files are streamed: ten million lines take no more memory than ten thousand.
 
+    A command that was killed goes on where it was when it is run again, and sends nothing twice. A file that was sent
+    to its end is sent again.
+
     An event without a messageId gets one that names this run and its line, so that sending the file again sends it
     again. An event with a messageId goes out once, however often it comes.
+
+    Columns of CSV are properties (traits of identify and group calls); type, event, userId, messageId and the like are
+    themselves; dotted names, as in context.ip, are paths.
 
     Exit codes: 0 all accepted; 1 something was refused (with --wait also: something was rejected, died, or is in doubt,
     or time ran out); 2 a file cannot be read, or the store does not answer.
@@ -62,11 +116,17 @@ def send(
     Examples:
       msg91-destination send events.ndjson
 
-      msg91-destination send --wait monday.json tuesday.ndjson
+      msg91-destination send --wait monday.json tuesday.ndjson.gz exports/
+
+      msg91-destination send --type track --event 'Order Shipped' --map 'Mobile No=properties.phone' orders.csv
+
+      msg91-destination send --refused refused.ndjson events.ndjson
 
       zcat events.ndjson.gz | msg91-destination send -
     """
-    _check_files(files)
+    reading = reading_of(format_, call, event, paths, types, columns, delimiter)
+    found = _files(files, reading)
+    refused_file = _refused_file(refused, found)
     settings = load_settings()
     targets = _targets(settings, destination, wait=wait)
     with ExitStack() as stack:
@@ -83,13 +143,18 @@ def send(
         run = Run(
             connection.core.batches, announce, batch_size=batch_size, destination=destination, guard=interrupts.held
         )
-        report = Report(run, data_dir or settings.data_dir, is_temporary=connection.is_temporary)
+        where = data_dir or settings.data_dir
+        report = Report(run, where, is_temporary=connection.is_temporary, refused_file=refused_file)
         follower = stack.enter_context(Follower(connection.core, targets)) if wait else None
         if follower is not None:
             run.on_batch = follower.note
         before = read_counts(connection.core.store).created
-        with Progress() as progress:
-            _send_all(files, report, progress)
+        checkpoints = None
+        if checkpoint:
+            options = f"{destination}\n{reading}"
+            checkpoints = checkpoints_of(settings, where, options=options, resume=resume)
+        with Progress(found) as progress:
+            Sending(report, progress, reading, checkpoints).send(found)
             report.withheld = announce.withheld
             if follower is not None and not report.problem:
                 _follow(follower, report, progress, timeout)
@@ -111,14 +176,37 @@ def _queueing(connection: Connection) -> Queueing:
     return Queueing(celery)
 
 
-def _check_files(files: Sequence[str]) -> None:
-    if files.count(STANDARD_INPUT) > 1:
+def _files(names: Sequence[str], reading: Reading) -> tuple[str, ...]:
+    """The files to be sent, folders replaced by what is in them; every one of them can be read."""
+    found = expand(names)
+    for folder in found.empty:
+        endings = ", ".join(f".{one}" for one in NAMES)
+        fail(
+            f"{folder}: there is no file of events in it",
+            f"Files count that end in {endings}, or one of them and .gz or .zst",
+        )
+    if found.passed_over:
+        some = ", ".join(found.passed_over[:3]) + (", …" if len(found.passed_over) > 3 else "")
+        warn(f"passed over because of their names: {some}; name them to send them")
+    if found.files.count(STANDARD_INPUT) > 1:
         fail("standard input (-) can be read only once")
     try:
-        for name in files:
-            check_file(name)
+        for name in found.files:
+            check_file(name, reading)
     except UnreadableFile as error:
         fail(str(error), error.hint)
+    return found.files
+
+
+def _refused_file(path: Path | None, files: Sequence[str]) -> RefusedFile | None:
+    if path is None:
+        return None
+    made = RefusedFile(path, files)
+    try:
+        made.check()
+    except OSError as error:
+        fail(f"--refused: {path} cannot be written: {error.strerror}")
+    return made
 
 
 def _targets(settings: Settings, name: str, *, wait: bool) -> list[Destination]:
@@ -146,39 +234,6 @@ def _named(destinations: Destinations, name: str) -> Destination:
         hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(destinations.names)}"
         fail(f"--destination: there is no destination {name!r} in {destinations.origin}", hint)
     return found
-
-
-def _send_all(files: Sequence[str], report: Report, progress: Progress) -> None:
-    """Send every file; what ends the run early is noted in the report."""
-    began = time.monotonic()
-    try:
-        for name in files:
-            with EventFile(name) as file:
-                _send_one(report.run, file, progress, alone=len(files) == 1)
-    except UnreadableFile as error:
-        report.problem, report.hint = str(error), error.hint
-    except StoreUnavailable as error:
-        report.problem = f"the store went away: {error}"
-        report.hint = "What was accepted is safe. `msg91-destination doctor` looks at the store"
-    except KeyboardInterrupt:
-        report.problem, report.interrupted = "interrupted", True
-    report.seconds = time.monotonic() - began
-
-
-def _send_one(run: Run, file: EventFile, progress: Progress, *, alone: bool) -> None:
-    run.begin(file.name, alone=alone)
-    progress.begin(file)
-    for item in file:
-        if isinstance(item, Found):
-            run.add(item)
-        elif isinstance(item, Refused):
-            run.refuse(item)
-            stderr.print(Text(refusal(file.name, item)), soft_wrap=True)
-        else:
-            run.flush()
-        progress.update(file, run)
-    run.flush()
-    progress.update(file, run, at_once=True)
 
 
 def _follow(follower: Follower, report: Report, progress: Progress, timeout: float) -> None:

@@ -12,6 +12,7 @@ from rich.text import Text
 from worker.cli.output import Exit, stderr, stdout, table, warn
 from worker.intake.files import Refused
 from worker.intake.follow import Followed
+from worker.intake.refused_file import RefusedFile
 from worker.intake.run import Run
 from worker.logs import mask_numbers
 
@@ -37,6 +38,7 @@ class Report:
         taken: Whether a worker has taken the first batch; ``None`` when nobody looked.
         followed: What became of the deliveries, when that was asked for.
         created: Deliveries made while they were followed, by anybody.
+        refused_file: Where refused lines are kept, when that was asked for.
     """
 
     run: Run
@@ -50,6 +52,7 @@ class Report:
     taken: bool | None = None
     followed: Followed | None = None
     created: int = 0
+    refused_file: RefusedFile | None = None
 
     @property
     def exit_code(self) -> int:
@@ -59,7 +62,11 @@ class Report:
         if self.problem:
             return Exit.USAGE
         followed = self.followed
-        if self.run.refused_count or (followed is not None and (followed.trouble or not followed.finished)):
+        if (
+            self.run.refused_count
+            or self._refused_before
+            or (followed is not None and (followed.trouble or not followed.finished))
+        ):
             return Exit.PROBLEM
         return Exit.OK
 
@@ -98,6 +105,10 @@ class Report:
             "taken_by_worker": self.taken,
             "seconds": round(self.seconds, 3),
             "files": [one.as_json() for one in run.files],
+            "accepted_before": sum(file.before.accepted for file in run.files),
+            "refused_files": {}
+            if self.refused_file is None
+            else {str(k): n for k, n in self.refused_file.written.items()},
             "refused_by_code": dict(run.refused_by_code),
             "refused_lines": [
                 {
@@ -119,6 +130,8 @@ class Report:
         run, followed = self.run, self.followed
         took = f" in {self.seconds:.1f} s ({run.accepted / self.seconds:,.0f}/s)" if self.seconds >= 1 else ""
         yield f"{_count(run.accepted, 'event')} accepted, {run.refused_count:,} refused{took}; run {run.id}"
+        if self.refused_file is not None:
+            yield from _kept(self.refused_file)
         if not run.accepted:
             return
         if followed is not None:
@@ -137,12 +150,19 @@ class Report:
         if self.followed is not None or not run.files:
             return
         file = run.files[-1]
-        done = f"events up to line {file.accepted_to} were accepted" if file.accepted else "no event was accepted"
+        any_accepted = file.accepted or file.before.accepted
+        done = f"events up to line {file.accepted_to} were accepted" if any_accepted else "no event was accepted"
         if run.in_hand is None:
-            yield f"{file.name}: {done}, and none after it" if file.accepted else f"{file.name}: {done}"
+            yield f"{file.name}: {done}, and none after it" if any_accepted else f"{file.name}: {done}"
         else:
             lines = f"lines {run.in_hand.first_line} to {run.in_hand.last_line}"
             yield f"{file.name}: {done}; whether those of {lines} were is unknown; none after them was"
+        if file.checkpoint is not None:
+            yield "run the same command again: it goes on there, and sends nothing twice"
+
+    @property
+    def _refused_before(self) -> int:
+        return sum(file.before.refused for file in self.run.files)
 
     def _is_blind(self) -> bool:
         followed = self.followed
@@ -162,6 +182,14 @@ def _print_outcomes(followed: Followed) -> None:
     ]
     if rows:
         table(("state", "destination", "mapping", "reason", "deliveries"), rows)
+
+
+def _kept(refused: RefusedFile) -> Iterator[str]:
+    for path, count in refused.written.items():
+        again = f"mend them, and send them with the same options: msg91-destination send {path}"
+        yield f"{_count(count, 'refused line')} in {path}, each under its reason; {again}"
+    if refused.without_text:
+        yield f"of these, {refused.without_text:,} were too long or cut off: the file has their reason and place alone"
 
 
 def _followed(followed: Followed) -> Iterator[str]:

@@ -122,6 +122,7 @@ class Checkpoint:
         if self._descriptor < 0:
             return
         if clean or done:
+            self.done = done
             self.write(self.position, "done" if done else "clean")
         os.close(self._descriptor)
         self._descriptor = -1
