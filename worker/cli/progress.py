@@ -15,7 +15,6 @@ from rich.progress import Progress as RichProgress
 from worker.cli.output import stderr
 from worker.intake.files import STANDARD_INPUT, EventFile
 from worker.intake.follow import Followed
-from worker.intake.run import Run
 
 __all__ = ["Progress"]
 
@@ -71,30 +70,35 @@ class Progress:
         else:
             self._bars.update(self._task, description=name)
 
-    def update(self, file: EventFile, run: Run) -> None:
-        """Show how far it is."""
-        if self._is_time():
-            self._show_files(file, run)
+    def show(self, file: EventFile, good: int, bad: int) -> None:
+        """Show how far it is.
 
-    def end(self, file: EventFile, run: Run) -> None:
+        Args:
+            file: The present file.
+            good: Events so far, of all files.
+            bad: What was refused so far.
+        """
+        if self._is_time():
+            self._show_files(file, good, bad)
+
+    def end(self, file: EventFile, good: int, bad: int) -> None:
         """A file has come to its end."""
         if not self._bars.disable:
-            self._show_files(file, run)
+            self._show_files(file, good, bad)
         self._before += file.bytes_read if file.size is None else file.size
 
-    def _show_files(self, file: EventFile, run: Run) -> None:
+    def _show_files(self, file: EventFile, good: int, bad: int) -> None:
         seconds = max(time.monotonic() - self._began, 0.001)
-        rate = (run.accepted + run.refused_count) / seconds
-        refused = f", {run.refused_count:,} refused" if run.refused_count else ""
+        refused = f", {bad:,} refused" if bad else ""
         done = self._before + file.bytes_read
-        self._show(done, f"{run.accepted:,} accepted{refused}, {rate:,.0f}/s")
+        counts = f"{good:,} accepted{refused}, {(good + bad) / seconds:,.0f}/s"
+        self._show(done, counts)
         if self._bars.disable:
             left = ""
             if self._total and done:
                 remaining = timedelta(seconds=round(seconds * max(self._total - done, 0) / done))
                 left = f", {100 * done // self._total}%, {remaining} left"
-            text = f"{file.name}: {run.accepted:,} accepted{refused}, {rate:,.0f}/s{left}"
-            stderr.print(text, markup=False, soft_wrap=True)
+            stderr.print(f"{file.name}: {counts}{left}", markup=False, soft_wrap=True)
 
     def begin_waiting(self, events: int) -> None:
         """Begin to follow that many events."""

@@ -27,8 +27,9 @@ from worker.cli.reading import (
     FileFormat,
     reading_of,
 )
+from worker.cli.rehearsing import rehearse
 from worker.cli.send_report import Report
-from worker.cli.sending import Sending, checkpoints_of
+from worker.cli.sending import Sending, checkpoints_in, checkpoints_of
 from worker.delivery import StoreUnavailable, read_counts
 from worker.destinations import Destination, Destinations
 from worker.intake.files import STANDARD_INPUT, Reading, UnreadableFile, check_file
@@ -70,6 +71,9 @@ def send(
             show_default=False,
         ),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count what would be sent, to whom, in how many parts; send nothing.")
+    ] = False,
     checkpoint: Annotated[
         bool,
         typer.Option(
@@ -118,6 +122,8 @@ def send(
 
       msg91-destination send --wait monday.json tuesday.ndjson.gz exports/
 
+      msg91-destination send --dry-run exports/
+
       msg91-destination send --type track --event 'Order Shipped' --map 'Mobile No=properties.phone' orders.csv
 
       msg91-destination send --refused refused.ndjson events.ndjson
@@ -128,7 +134,12 @@ def send(
     found = _files(files, reading)
     refused_file = _refused_file(refused, found)
     settings = load_settings()
-    targets = _targets(settings, destination, wait=wait)
+    where = data_dir or settings.data_dir
+    options = f"{destination}\n{reading}"
+    targets = _targets(settings, destination, why="--dry-run" if dry_run else "--wait" if wait else "")
+    if dry_run:
+        known = checkpoints_in(settings, where, options=options, resume=resume) if checkpoint else None
+        raise typer.Exit(rehearse(found, targets, reading, known, refused_file, as_json=json_))
     with ExitStack() as stack:
         connection = stack.enter_context(connected(data_dir, settings=settings, create=True))
         if wait and connection.is_temporary:
@@ -143,7 +154,6 @@ def send(
         run = Run(
             connection.core.batches, announce, batch_size=batch_size, destination=destination, guard=interrupts.held
         )
-        where = data_dir or settings.data_dir
         report = Report(run, where, is_temporary=connection.is_temporary, refused_file=refused_file)
         follower = stack.enter_context(Follower(connection.core, targets)) if wait else None
         if follower is not None:
@@ -151,7 +161,6 @@ def send(
         before = read_counts(connection.core.store).created
         checkpoints = None
         if checkpoint:
-            options = f"{destination}\n{reading}"
             checkpoints = checkpoints_of(settings, where, options=options, resume=resume)
         with Progress(found) as progress:
             Sending(report, progress, reading, checkpoints).send(found)
@@ -209,21 +218,21 @@ def _refused_file(path: Path | None, files: Sequence[str]) -> RefusedFile | None
     return made
 
 
-def _targets(settings: Settings, name: str, *, wait: bool) -> list[Destination]:
-    """The destinations the events are for, as far as this command has to know."""
-    if not name and not wait:
+def _targets(settings: Settings, name: str, *, why: str) -> list[Destination]:
+    """The destinations the events are for; ``why`` is the option for which they must be known, if there is one."""
+    if not name and not why:
         return []
     if name and not is_configured(settings):
-        if wait:
+        if why:
             fail(
-                f"--wait has to know the mappings of {name!r}, and nothing is configured here",
+                f"{why} has to know the mappings of {name!r}, and nothing is configured here",
                 "Set DESTINATIONS_FILE as for the worker",
             )
         warn(f"nothing is configured here that could say whether there is a destination {name!r}")
         return []
     destinations = destinations_of(settings)
     if not is_configured(settings):
-        warn("no destination is configured here: --wait looks for what MSG91_AUTHKEY alone would make")
+        warn(f"no destination is configured here: {why} looks for what MSG91_AUTHKEY alone would make")
     return [_named(destinations, name)] if name else list(destinations)
 
 

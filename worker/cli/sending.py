@@ -17,13 +17,18 @@ from worker.intake.checkpoints import Checkpoint, CheckpointProblem, Checkpoints
 from worker.intake.files import EventFile, Found, Reading, Refused, UnreadableFile
 from worker.settings import Settings
 
-__all__ = ["Sending", "checkpoints_of"]
+__all__ = ["Sending", "checkpoints_in", "checkpoints_of"]
+
+
+def checkpoints_in(settings: Settings, data_dir: Path, *, options: str, resume: bool | None) -> Checkpoints:
+    """The checkpoints in a data directory, to be looked at."""
+    store = f"{settings.redis_url or 'embedded'} {settings.namespace}"
+    return Checkpoints(data_dir / "send", store=store, options=options, remembered=settings.record_ttl, resume=resume)
 
 
 def checkpoints_of(settings: Settings, data_dir: Path, *, options: str, resume: bool | None) -> Checkpoints | None:
     """The checkpoints in a data directory; ``None``, with a warning, when none can be written."""
-    store = f"{settings.redis_url or 'embedded'} {settings.namespace}"
-    made = Checkpoints(data_dir / "send", store=store, options=options, remembered=settings.record_ttl, resume=resume)
+    made = checkpoints_in(settings, data_dir, options=options, resume=resume)
     try:
         made.prepare()
     except OSError as error:
@@ -90,7 +95,7 @@ class Sending:
                 self._say_resumed(file.name, checkpoint)
             if checkpoint is None or not checkpoint.done:
                 self._send_events(file)
-            progress.end(file, run)
+            progress.end(file, run.accepted, run.refused_count)
         if count.checkpoint is not None:
             count.checkpoint.close(done=True)
 
@@ -103,7 +108,7 @@ class Sending:
                 self._refuse(file, item)
             else:
                 run.flush()
-            self._progress.update(file, run)
+            self._progress.show(file, run.accepted, run.refused_count)
         run.flush()
 
     def _refuse(self, file: EventFile, refused: Refused) -> None:

@@ -317,3 +317,40 @@ def test_a_refused_file_that_cannot_be_written_stops_everything_before_it_begins
     result = stage.run("send", "--refused", "no/such/bad.ndjson", stage.write("good.ndjson", *lines(1)))
     assert (result.exit_code, "cannot be written" in result.stderr) == (2, True)
     assert stage.stored() == []
+
+
+def test_a_dry_run_counts_and_sends_nothing(stage: Any) -> None:
+    """Deliveries, people and parts by mapping and reason; nothing is in the store, and no trace is left."""
+    stage.write("events.ndjson", *lines(3), track(919000000000, message="x" * 161), track("12345"), b"bad")
+    result = stage.run("send", "--dry-run", "events.ndjson")
+    assert result.exit_code == 1
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert ["would be sent", "msg91", "track", "", "4", "3", "5"] in rows
+    assert ["rejected", "msg91", "track", "invalid: phone", "1", "", ""] in rows
+    assert "4 deliveries would be sent to 3 recipients, in 5 SMS parts" in result.stdout
+    assert "events.ndjson:6: not JSON" in result.stderr
+    assert stage.stored() == []
+    assert checkpoints(stage) == []
+    found = stage.json("send", "--dry-run", "--json", "events.ndjson", code=1)
+    assert (found["deliveries"], found["recipients"], found["parts"], found["refused"]) == (4, 3, 5, 1)
+
+
+def test_a_dry_run_counts_what_is_left_of_a_run_that_was_cut_short(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was accepted before is not counted again, and the run can be gone on with afterwards."""
+    stage.write("events.ndjson", *lines(6))
+    with monkeypatch.context() as dying:
+        killed_after(dying, 1, noted=True)
+        with pytest.raises(Killed):
+            stage.run("send", "--batch-size", "2", "events.ndjson")
+    found = stage.json("send", "--dry-run", "--json", "events.ndjson")
+    assert (found["deliveries"], found["accepted_before"]) == (4, 2)
+    assert stage.json("send", "--json", "events.ndjson")["accepted"] == 4
+
+
+def test_lines_tell_how_far_it_is_where_there_is_no_terminal(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log gets a line now and then with count, rate, share and time left."""
+    monkeypatch.setattr("worker.cli.progress.LINE_INTERVAL", 0.0)
+    stage.write("events.ndjson", *lines(3))
+    result = stage.run("send", "events.ndjson")
+    assert "events.ndjson: 0 accepted" in result.stderr
+    assert "/s, 100%, 0:00:00 left" in result.stderr
