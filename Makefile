@@ -41,7 +41,7 @@ demo: $(STAMP) ## Run the main job on this machine alone: no account, no server,
 	@$(BIN)/msg91-destination demo $(ARGS)
 
 test: install ## Run all tests
-	@$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal --reruns 2 --cov --cov-report=term $(ARGS)
 
 check: install ## Lint and check the types
 	@$(BIN)/ruff check .
