@@ -22,7 +22,7 @@ import fakeredis
 import orjson
 import pytest
 import yaml
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -88,8 +88,15 @@ class OnTheWire:
     token: str
     messages: list[tuple[str, str]]
     write_by: float
+    since: float = 0.0
     written: bool = False
     taken: bool = False
+    answered: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether it may be on its way, or be taken later."""
+        return self.written and not self.answered
 
 
 class Actor:
@@ -199,7 +206,8 @@ class Provider:
         """Show the request and wait for what becomes of it."""
         body = orjson.loads(request.body or b"{}")
         messages = [(to, sms["message"]) for sms in body["sms"] for to in sms["to"]]
-        wire = OnTheWire(body["CRQID"], messages, write_by)
+        # a claim is no older than the request that is built right after it
+        wire = OnTheWire(body["CRQID"], messages, write_by, since=write_by - (60 - 20 - 5))
         self._wires.append(wire)
         self._actor.request = wire
         answer: Answer = self._actor.park("provider")
@@ -225,8 +233,9 @@ class Fixed:
 
 @cache
 def destinations() -> Destinations:
-    """Two destinations behind lanes that are narrow, limited and easily closed."""
-    lane = {"recipients": 2, "concurrency": 1, "rate": 2, "burst": 1, "breaker_failures": 2}
+    """Two destinations: one lane is narrow and limited, both are easily closed."""
+    wide = {"recipients": 2, "concurrency": 3, "breaker_failures": 2}
+    narrow = {"recipients": 2, "concurrency": 1, "rate": 2, "burst": 1, "breaker_failures": 2}
     action = {"backoff_base": 1, "backoff_cap": 4, "attempts": 3}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "destinations.yaml")
@@ -238,9 +247,9 @@ def destinations() -> Destinations:
                 "lanes": {"sms": lane},
                 "actions": {"send_sms": {**action, **policy}},
             }
-            for name, policy in (
-                (HOLD, {"in_doubt": "hold"}),
-                (RESEND, {"in_doubt": "resend", "in_doubt_grace": 5}),
+            for name, lane, policy in (
+                (HOLD, narrow, {"in_doubt": "hold"}),
+                (RESEND, wide, {"in_doubt": "resend", "in_doubt_grace": 5}),
             )
         ]
         file.write_text(yaml.safe_dump({"destinations": both}))
@@ -297,11 +306,13 @@ class Seen:
     Attributes:
         takes: Tokens of the requests in which MSG91 took it.
         released: Tokens that a policy or the operator released from doubt: it may be sent again.
+        by_hand: Those that the operator released: a person does not wait.
         accepted: Whether an operator said that it was taken.
     """
 
     takes: list[str] = field(default_factory=list)
     released: set[str] = field(default_factory=set)
+    by_hand: set[str] = field(default_factory=set)
     accepted: bool = False
 
 
@@ -393,6 +404,20 @@ class Deliveries(RuleBasedStateMachine):
             if "definite" in job:
                 assert token not in seen.takes, f"{message}: a late answer lets {token} be repeated, which was taken"
             seen.released.add(token)
+            if self.doing is self.operator:
+                seen.by_hand.add(token)
+
+    def _write(self, wire: OnTheWire) -> None:
+        """A request is written: no other one with the same message may still be on its way, unless a person said so."""
+        wire.written = True
+        for earlier in self.wires:
+            if earlier is wire or not earlier.open or not set(earlier.messages) & set(wire.messages):
+                continue
+            names = [MESSAGE_OF[pair] for pair in set(earlier.messages) & set(wire.messages)]
+            if all(earlier.token in self.seen[one].by_hand for one in names):
+                continue
+            # until its claim and its deadline are both over, whatever the worker believes
+            assert self.clock.monotonic() >= earlier.since + 60 + 20, f"{names}: {wire.token} overtakes {earlier.token}"
 
     def _take(self, wire: OnTheWire) -> None:
         """MSG91 takes a request."""
@@ -468,7 +493,7 @@ class Deliveries(RuleBasedStateMachine):
             actor.begin("run", lambda: forwarder.run(batch_id))
         self._undisturbed(actor)
         if actor.request is not None and self.clock.monotonic() < actor.request.write_by:
-            actor.request.written = True
+            self._write(actor.request)
 
     @precondition(lambda self: self._idle_workers())
     @rule(data=st.data(), undisturbed=st.booleans())
@@ -485,6 +510,32 @@ class Deliveries(RuleBasedStateMachine):
         self.clock.ms += 61_000
         actor, forwarder, schedule = data.draw(st.sampled_from(self._idle_workers()), label="worker")
         self._maintain(actor, forwarder, schedule, undisturbed=True)
+
+    @precondition(lambda self: self._actors_at("provider") and self._idle_workers())
+    @rule(data=st.data())
+    def overtake(self, data: st.DataObject) -> None:
+        """A worker stands still until what it claimed is in doubt, and the other one works off all that is due then."""
+        other = data.draw(st.sampled_from(self._idle_workers()), label="worker")
+        for seconds in (61, 90):
+            self.clock.ms += seconds * 1000
+            if other[0].idle:
+                self._maintain(*other, undisturbed=True)
+                self._work_off(*other)
+
+    @precondition(lambda self: self.queue and self._idle_workers())
+    @rule(data=st.data())
+    def work_off(self, data: st.DataObject) -> None:
+        """A worker takes one message after the other until a request of its own is on the wire."""
+        self._work_off(*data.draw(st.sampled_from(self._idle_workers()), label="worker"))
+
+    def _work_off(self, actor: Actor, forwarder: Forwarder, _: Schedule) -> None:
+        while actor.idle and self.queue:
+            batch_id = self.queue.pop(0)
+            with self._step(actor):
+                actor.begin("run", lambda batch_id=batch_id: forwarder.run(batch_id))
+            self._undisturbed(actor)
+            if actor.request is not None and self.clock.monotonic() < actor.request.write_by:
+                self._write(actor.request)
 
     def _maintain(self, actor: Actor, forwarder: Forwarder, schedule: Schedule, *, undisturbed: bool) -> None:
         def round_of_maintenance() -> None:
@@ -554,7 +605,7 @@ class Deliveries(RuleBasedStateMachine):
         elif data.draw(st.integers(0, 5), label="connection") == 0:
             self._answer(actor, REFUSED)
         else:
-            wire.written = True
+            self._write(wire)
 
     @precondition(lambda self: any(one.written and not one.taken for one in self.wires))
     @rule(data=st.data())
@@ -588,6 +639,8 @@ class Deliveries(RuleBasedStateMachine):
             self._undisturbed(actor)
 
     def _answer(self, actor: Actor, answer: Answer) -> None:
+        if actor.request is not None:
+            actor.request.answered = answer.klass is not AnswerClass.UNKNOWN
         actor.job = f"{actor.job.split()[0]} definite" if answer.klass is not AnswerClass.UNKNOWN else actor.job
         with self._step(actor):
             actor.go(answer)
@@ -716,6 +769,8 @@ class Deliveries(RuleBasedStateMachine):
 TestDeliveries = Deliveries.TestCase
 TestDeliveries.settings = settings(
     max_examples=40,
+    # a story of sixty steps takes minutes to shrink, and can be read as it is
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
