@@ -157,5 +157,3 @@ class Rehearsal:
         if row not in self.rows and len(self.rows) >= REASONS:
             row = Row(over.state.value, "", "", "(other reasons)")
         self.rows[row] += 1
-
-
