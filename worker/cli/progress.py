@@ -78,8 +78,7 @@ class Progress:
             good: Events so far, of all files.
             bad: What was refused so far.
         """
-        if self._is_time():
-            self._show_files(file, good, bad)
+        self._show_files(file, good, bad)
 
     def end(self, file: EventFile, good: int, bad: int) -> None:
         """A file has come to its end."""
@@ -106,7 +105,7 @@ class Progress:
 
     def update_waiting(self, followed: Followed) -> None:
         """Show how many events have come to an end."""
-        if not self._bars.disable and self._is_time():
+        if not self._bars.disable and self.is_time():
             states = ", ".join(f"{count:,} {state}" for state, count in followed.by_state.items())
             self._show(followed.settled, states or "no worker has finished any yet")
 
@@ -115,7 +114,8 @@ class Progress:
         self._began = time.monotonic()
         self._next = self._began + LINE_INTERVAL if self._bars.disable else 0.0
 
-    def _is_time(self) -> bool:
+    def is_time(self) -> bool:
+        """Whether it is time to show something again; asked for every event."""
         now = time.monotonic()
         if now < self._next:
             return False

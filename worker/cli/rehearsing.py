@@ -49,7 +49,8 @@ def rehearse(
                         elif isinstance(item, Refused):
                             refused += 1
                             _refuse(refused_file, file, item)
-                        progress.show(file, rehearsal.events, refused)
+                        if progress.is_time():
+                            progress.show(file, rehearsal.events, refused)
                     progress.end(file, rehearsal.events, refused)
         except UnreadableFile as error:
             problem, hint = str(error), error.hint

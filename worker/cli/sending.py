@@ -108,7 +108,8 @@ class Sending:
                 self._refuse(file, item)
             else:
                 run.flush()
-            self._progress.show(file, run.accepted, run.refused_count)
+            if self._progress.is_time():
+                self._progress.show(file, run.accepted, run.refused_count)
         run.flush()
 
     def _refuse(self, file: EventFile, refused: Refused) -> None:

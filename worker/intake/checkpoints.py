@@ -162,6 +162,7 @@ class Checkpoints:
         self._remembered = remembered
         self._resume = resume
         self._seen: dict[str, int] = {}
+        self._made: list[Path] = []
 
     def prepare(self) -> None:
         """Make the folder, and forget what nobody came back to.
@@ -169,6 +170,7 @@ class Checkpoints:
         Raises:
             OSError: It cannot be used.
         """
+        self._made = [one for one in (self._folder, *self._folder.parents) if not one.exists()]
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(self._folder, os.W_OK):
             raise PermissionError(13, "Permission denied")
@@ -221,9 +223,10 @@ class Checkpoints:
                 yield found.position
 
     def tidy(self) -> None:
-        """Remove the folder when it is empty, so that nothing is left of what is over."""
+        """Remove the folder when it is empty, and those made for it, so that nothing is left of what is over."""
         with suppress(OSError):
-            self._folder.rmdir()
+            for folder in self._made or [self._folder]:
+                folder.rmdir()
 
     def _place(self, name: str, *, again: bool = False) -> tuple[Path, dict[str, Any]] | None:
         """Where the checkpoint of a file is, and what it says about the file."""

@@ -116,6 +116,8 @@ def test_files_that_were_done_are_not_sent_again(stage: Any, monkeypatch: pytest
 def test_restart_sends_all_of_it_again(stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """``--restart`` begins a new run; so does ``--no-checkpoint``, which also notes nothing."""
     stage.write("events.ndjson", *lines(4))
+    assert stage.run("send", "events.ndjson").exit_code == 0
+    assert not (stage.folder / "data").exists()
     for option in ("--restart", "--no-checkpoint"):
         with monkeypatch.context() as dying:
             killed_after(dying, 1, noted=True)
