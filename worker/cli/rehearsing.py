@@ -13,7 +13,6 @@ from worker.cli.send_report import INTERRUPTED, refusal
 from worker.destinations import Destination
 from worker.intake.checkpoints import Checkpoints
 from worker.intake.files import EventFile, Found, Reading, Refused, UnreadableFile
-from worker.intake.refused_file import RefusedFile
 from worker.intake.rehearsal import Rehearsal
 
 __all__ = ["rehearse"]
@@ -24,7 +23,6 @@ def rehearse(
     destinations: Sequence[Destination],
     reading: Reading,
     checkpoints: Checkpoints | None,
-    refused_file: RefusedFile | None,
     *,
     as_json: bool,
 ) -> int:
@@ -48,7 +46,7 @@ def rehearse(
                             rehearsal.add(item)
                         elif isinstance(item, Refused):
                             refused += 1
-                            _refuse(refused_file, file, item)
+                            stderr.print(Text(refusal(file.name, item)), soft_wrap=True)
                         if progress.is_time():
                             progress.show(file, rehearsal.events, refused)
                     progress.end(file, rehearsal.events, refused)
@@ -56,9 +54,6 @@ def rehearse(
             problem, hint = str(error), error.hint
         except KeyboardInterrupt:
             return INTERRUPTED
-        finally:
-            if refused_file is not None:
-                refused_file.close()
         rehearsal.finish()
     if as_json:
         found = {**rehearsal.as_json(), "refused": refused, "accepted_before": before, "problem": problem or None}
@@ -72,14 +67,6 @@ def rehearse(
         return Exit.USAGE
     would_fail = any(row.verdict == "rejected" for row in rehearsal.rows)
     return Exit.PROBLEM if refused or would_fail else Exit.OK
-
-
-def _refuse(refused_file: RefusedFile | None, file: EventFile, refused: Refused) -> None:
-    reason = refusal(file.name, refused)
-    if refused_file is None:
-        stderr.print(Text(reason), soft_wrap=True)
-    else:
-        refused_file.write(reason, refused, file.heading)
 
 
 def _print(rehearsal: Rehearsal, refused: int, before: int) -> None:

@@ -131,6 +131,8 @@ def send(
       zcat events.ndjson.gz | msg91-destination send -
     """
     reading = reading_of(format_, call, event, paths, types, columns, delimiter)
+    if dry_run and refused is not None:
+        fail("--dry-run writes nothing, not even --refused", "Leave one of them out; a dry run prints what it refuses")
     found = _files(files, reading)
     refused_file = _refused_file(refused, found)
     settings = load_settings()
@@ -139,7 +141,7 @@ def send(
     targets = _targets(settings, destination, why="--dry-run" if dry_run else "--wait" if wait else "")
     if dry_run:
         known = checkpoints_in(settings, where, options=options, resume=resume) if checkpoint else None
-        raise typer.Exit(rehearse(found, targets, reading, known, refused_file, as_json=json_))
+        raise typer.Exit(rehearse(found, targets, reading, known, as_json=json_))
     with ExitStack() as stack:
         connection = stack.enter_context(connected(data_dir, settings=settings, create=True))
         if wait and connection.is_temporary:

@@ -126,7 +126,7 @@ class Sending:
         made = self._checkpoints.open(name)
         if made is not None:
             self._open.append(made)
-            for other in self._checkpoints.others(name):
+            for other in self._checkpoints.others(made):
                 warn(
                     f"{name}: a run was cut short after {other.accepted:,} events of what the file was then; "
                     "its content has changed, so all of it is sent"

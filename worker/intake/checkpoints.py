@@ -74,6 +74,7 @@ class Checkpoint:
     """The checkpoint of one file; made by `Checkpoints.open`.
 
     Attributes:
+        path: Where it is.
         run: The run that it goes on with, ``""`` for a file that begins.
         prefix: What the ids of that run begin with.
         position: How far it was.
@@ -82,7 +83,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: Path, descriptor: int, found: _Found | None, about: dict[str, Any]) -> None:
-        self._path = path
+        self.path = path
         self._descriptor = descriptor
         self._about = about
         self.run: str = found.about["run"] if found else ""
@@ -97,7 +98,7 @@ class Checkpoint:
         os.ftruncate(self._descriptor, 0)
         self._append(about)
         os.fsync(self._descriptor)
-        folder = os.open(self._path.parent, os.O_RDONLY)
+        folder = os.open(self.path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
@@ -129,7 +130,7 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Forget it: the run is over."""
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         self.close()
 
     def _append(self, line: dict[str, Any]) -> None:
@@ -137,7 +138,7 @@ class Checkpoint:
             os.write(self._descriptor, orjson.dumps(line) + b"\n")
         except OSError as error:
             raise CheckpointProblem(
-                f"the checkpoint {self._path} cannot be written: {error.strerror}",
+                f"the checkpoint {self.path} cannot be written: {error.strerror}",
                 "Make room, and run the same command again: it goes on where it was",
             ) from None
 
@@ -212,13 +213,11 @@ class Checkpoints:
         found = _read(place[0]) if place else None
         return found.position if found else Position()
 
-    def others(self, name: str) -> Iterator[Position]:
-        """How far unfinished runs of other contents came that lay under the name of this file, a short time ago."""
-        place = self._place(name, again=True)
-        if place is None:
-            return
-        for path in self._folder.glob(f"{place[0].name.partition('-')[0]}-*{_SUFFIX}"):
-            found = _read(path) if path != place[0] else None
+    def others(self, checkpoint: Checkpoint) -> Iterator[Position]:
+        """How far unfinished runs of other contents came that lay under the name of a file, a short time ago."""
+        mine = checkpoint.path
+        for path in self._folder.glob(f"{mine.name.partition('-')[0]}-*{_SUFFIX}"):
+            found = _read(path) if path != mine else None
             if found and found.state != "done" and found.position.accepted and self._is_fresh(found):
                 yield found.position
 
@@ -228,15 +227,14 @@ class Checkpoints:
             for folder in self._made or [self._folder]:
                 folder.rmdir()
 
-    def _place(self, name: str, *, again: bool = False) -> tuple[Path, dict[str, Any]] | None:
+    def _place(self, name: str) -> tuple[Path, dict[str, Any]] | None:
         """Where the checkpoint of a file is, and what it says about the file."""
         path = Path(name)
         if not path.is_file():
             return None
         # The same file twice in one run is sent twice.
         key = f"{self._store}\n{path.resolve()}"
-        count = self._seen.get(key, 0) + (not again)
-        self._seen[key] = count
+        count = self._seen[key] = self._seen.get(key, 0) + 1
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         where = hashlib.blake2b(f"{key}\n{count}".encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()

@@ -25,9 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, cast
 
-import orjson
-
-from worker.events import Event, problem_with
+from worker.intake.checking import Found, check_json, check_row
 from worker.intake.columns import BadColumns, Columns
 from worker.intake.compression import Damaged, MissingLibrary, compression_of, expanded
 from worker.intake.csv_reader import Rows
@@ -81,23 +79,6 @@ class Reading:
 
     format: Format | None = None
     columns: Columns = field(default_factory=Columns)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An event of the spec.
-
-    Attributes:
-        number: Its place in the file: the line in NDJSON and CSV, else the place among the events; from 1.
-        line: The line it starts in, from 1.
-        raw: Its JSON text, as it stands in the file.
-        event: The same, parsed.
-    """
-
-    number: int
-    line: int
-    raw: bytes
-    event: Event
 
 
 class EventFile:
@@ -197,7 +178,7 @@ class EventFile:
         self.format = self._reading.format or format_of(head, self.name)
         self.heading = marked(self.format) + b"\n"
         if self.format is not Format.CSV:
-            return _SPLITTERS[self.format], _checked
+            return _SPLITTERS[self.format], check_json
         columns = self._reading.columns
         delimiter = columns.delimiter or sniff_delimiter(head)
         if columns.names:
@@ -209,14 +190,14 @@ class EventFile:
         if header is None:
             if enough(head, silent=True):
                 raise UnreadableFile(f"{self.name}: its first row does not end within {HEAD:,} bytes")
-            return partial(read_rows, delimiter=delimiter), _checked  # there is nothing in it
+            return partial(read_rows, delimiter=delimiter), check_json  # there is nothing in it
         self.heading += header.raw + b"\n"
         check = self._rows(header.raw, delimiter)
         return partial(_without_header, delimiter=delimiter), check
 
     def _rows(self, header: bytes, delimiter: str) -> _Checker:
         try:
-            return partial(_checked_row, Rows(header, delimiter, self._reading.columns))
+            return partial(check_row, Rows(header, delimiter, self._reading.columns))
         except BadColumns as error:
             raise UnreadableFile(f"{self.name}: {error}", error.hint) from None
 
@@ -300,45 +281,6 @@ def _without_header(pieces: Iterator[bytes], delimiter: str) -> Iterator[Text | 
             header_seen = True
         else:
             yield text
-
-
-def _checked_row(rows: Rows, text: Text) -> Found | Refused:
-    made = rows.event_of(text)
-    if isinstance(made, Refused):
-        return made
-    event, raw = made
-    problem = problem_with(event)
-    if problem is not None:
-        return Refused(text.number, text.line, *problem, text.raw)
-    return Found(text.number, text.line, raw, event)
-
-
-def _checked(text: Text) -> Found | Refused:
-    try:
-        event = orjson.loads(text.raw)
-    except orjson.JSONDecodeError as error:
-        if not _is_utf8(text.raw):
-            return Refused(text.number, text.line, "not_utf8", "the text is not valid UTF-8", text.raw)
-        message = f"not JSON: {error.msg}{_place_in(text, error)}"
-        return Refused(text.number, text.line, "not_json", message, text.raw)
-    problem = problem_with(event)
-    if problem is not None:
-        return Refused(text.number, text.line, *problem, text.raw)
-    return Found(text.number, text.line, text.raw, event)
-
-
-def _place_in(text: Text, error: orjson.JSONDecodeError) -> str:
-    if b"\n" in text.raw:
-        return f" (line {text.line + error.lineno - 1}, column {error.colno})"
-    return f" (character {error.colno})"
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _may_be_silent(stream: BinaryIO) -> bool:

@@ -63,14 +63,14 @@ class RefusedFile:
             raise PermissionError(13, "there is no such folder, or this user may not write there")
 
     def resume(self, name: str, line: int) -> None:
-        """Know what a run that was cut short has written of a file after some line, so that it is not written twice."""
+        """Know what a run that was cut short has written of a file from some line on, so that it is not written twice."""
         start = MARK + name.encode("utf-8", "surrogateescape") + b":"
         for path in self._candidates():
             with path.open("rb") as file:
                 for text in file:
                     if text.startswith(start):
                         number = text.removeprefix(start).partition(b":")[0].partition(b" ")[0]
-                        if number.isdigit() and int(number) > line:
+                        if number.isdigit() and int(number) >= line:
                             self._known.add(text.rstrip())
 
     def write(self, reason: str, refused: Refused, heading: bytes) -> None:
