@@ -130,6 +130,28 @@ def together(
     return steps
 
 
+def with_defaults(dice: random.Random) -> list[Step]:
+    """What hurts most with the leases and time limits that everybody has: a minute and more each."""
+    hang = 25
+    return [
+        Step(2, "faults", lambda world: world.fault(f"hang-after={hang},count=3", "429,retry-after=5,count=2")),
+        Step(6, "kill workers", lambda world: world.kill_workers(world.count, 1.0)),
+        Step(12, "delete queue", lambda world: world.delete_queue()),
+        Step(18, "black link", lambda world: world.black_link(30.0, late=dice.random() < 0.5)),
+        Step(24, "kill workers", lambda world: world.kill_workers(1, 1.0)),
+        Step(52, "freeze worker", lambda world: world.freeze_worker(70.0)),
+        Step(56, "faults", lambda world: world.fault("close-after,count=3", f"hang-before={hang},count=2")),
+        Step(62, "kill store", lambda world: world.kill_store(3.0)),
+        Step(70, "stop worker", lambda world: world.stop_worker()),
+        Step(78, "kill workers", lambda world: world.kill_workers(1, 1.0)),
+        Step(84, "double messages", lambda world: world.double_messages()),
+    ]
+
+
+#: Seconds over which the events of `with_defaults` are fed.
+WITH_DEFAULTS = 95.0
+
+
 def play(world: World, steps: Sequence[Step], events: Sequence[Sample], *, seconds: float, size: int) -> None:
     """Feed the events evenly while the steps are done; returns when the last of both is over.
 

@@ -86,6 +86,7 @@ def run(
         result.problems.extend(f"  {entry}" for entry in world.core.schedule.entries(limit=5))
     result.problems.extend(f"identity: {one}" for one in findings.problems[:10])
     result.problems.extend(f"recovery: {one}" for one in findings.stuck[:10])
+    result.problems.extend(f"idleness: {one}" for one in world.diary.busy)
     result.problems.extend(f"{one.message_id}: {sentence}" for one, sentence in verdict.offences[:20])
     if len(verdict.offences) > 20:
         result.problems.append(f"and {len(verdict.offences) - 20} more")

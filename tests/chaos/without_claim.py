@@ -8,9 +8,12 @@ from typing import Any
 from worker import celery_worker
 from worker.delivery import Ledger
 
+_claim = Ledger.claim
 
-def claim_everything(_ledger: Ledger, *_: Any, **__: Any) -> dict[int, Any]:
-    """Claim whatever is asked for, as if nobody else could have it."""
+
+def claim_everything(ledger: Ledger, *slips: Any, **named: Any) -> dict[int, Any]:
+    """Claim, and take no for a yes: everything else is as it should be, so that only this can be caught."""
+    _claim(ledger, *slips, **named)
     return {}
 
 

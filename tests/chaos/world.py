@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -157,6 +157,7 @@ class Diary:
     lines: list[str] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
     kills: list[float] = field(default_factory=list)
+    busy: list[str] = field(default_factory=list)
     verbose: bool = False
 
     def note(self, text: str) -> None:
@@ -420,10 +421,29 @@ class World:
             self.diary.note(f"the link is black for {seconds:.1f} s, then {'late' if late else 'lost'}")
             for link in self._links:
                 link.black()
+            before = self._processor_seconds()
             time.sleep(seconds)
+            self._judge_idleness(before, seconds)
             for link in self._links:
                 link.heal(late=late)
             self.diary.note("the link carries again")
+
+    def _processor_seconds(self) -> dict[int, float]:
+        """Processor time of every worker that takes work, where the system tells it."""
+        found = {}
+        for one in self._running():
+            with suppress(OSError, ValueError, IndexError):
+                fields = Path(f"/proc/{one.process.pid}/stat").read_text().rpartition(")")[2].split()
+                found[one.process.pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return found
+
+    def _judge_idleness(self, before: dict[int, float], seconds: float) -> None:
+        """While there is no store, nobody may spin: a fifth of a processor is generous for waiting."""
+        after = self._processor_seconds()
+        for pid, spent in before.items():
+            share = (after.get(pid, spent) - spent) / seconds
+            if seconds >= 10 and share > 0.2:
+                self.diary.busy.append(f"worker {pid} used {share:.0%} of a processor while the link was black")
 
     def fault(self, *faults: str) -> None:
         """Give the provider faults, for so many requests."""

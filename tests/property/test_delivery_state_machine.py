@@ -427,9 +427,9 @@ class Deliveries(RuleBasedStateMachine):
         for pair in wire.messages:
             message = MESSAGE_OF[pair]
             seen = self.seen[message]
-            for earlier in seen.takes:
-                assert earlier in seen.released, f"{message} is taken twice: {earlier} and {wire.token}"
             seen.takes.append(wire.token)
+            unreleased = [token for token in seen.takes if token not in seen.released]
+            assert len(unreleased) <= 1, f"{message} is taken twice, and nobody decided that: {unreleased}"
 
     def _idle_workers(self) -> list[tuple[Actor, Forwarder, Schedule]]:
         return [one for one in self.workers if one[0].idle]

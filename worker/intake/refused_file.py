@@ -63,7 +63,7 @@ class RefusedFile:
             raise PermissionError(13, "there is no such folder, or this user may not write there")
 
     def resume(self, name: str, line: int) -> None:
-        """Know what a run that was cut short has written of a file from some line on, so that it is not written twice."""
+        """Know what a run that was cut short wrote of a file from some line on, so that it is not written twice."""
         start = MARK + name.encode("utf-8", "surrogateescape") + b":"
         for path in self._candidates():
             with path.open("rb") as file:
