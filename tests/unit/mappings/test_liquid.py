@@ -234,7 +234,8 @@ def test_the_text_a_template_makes_is_limited(template: str) -> None:
     event = {"big": "x" * 50_000, "list": ["x"] * 5_000}
     start = time.monotonic()
 
-    with pytest.raises(MappingError, match="makes"):
+    # on a busy machine the limit of the time may come first
+    with pytest.raises(MappingError, match="makes|takes longer"):
         rendered(template, event)
     assert time.monotonic() - start < 30
 
