@@ -8,7 +8,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format chaos bench clean
+.PHONY: help install demo test coverage check format chaos bench clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -41,7 +41,10 @@ demo: $(STAMP) ## Run the main job on this machine alone: no account, no server,
 	@$(BIN)/msg91-destination demo $(ARGS)
 
 test: install ## Run all tests
-	@$(BIN)/python -m pytest -n auto --dist worksteal --reruns 2 --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+coverage: install ## Run all tests and report what they cover, in child processes too; takes twice as long
+	@$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term $(ARGS)
 
 check: install ## Lint and check the types
 	@$(BIN)/ruff check .

@@ -85,7 +85,6 @@ def run(
 
     Examples:
       msg91-destination campaigns run order-shipped --phone +918818888758 -v order=42
-
       msg91-destination campaigns run welcome --file people.ndjson
     """
     if bool(file) == bool(phone or email):

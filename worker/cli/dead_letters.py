@@ -119,7 +119,6 @@ def replay(
 
     Examples:
       msg91-destination dead-letters replay --all --reason 503 --since 2h
-
       msg91-destination dead-letters replay order-1234 --yes
     """
     with connected(data_dir) as connection:

@@ -60,9 +60,7 @@ def list_(
 
     Examples:
       msg91-destination deliveries
-
       msg91-destination deliveries list --state rejected --limit 500
-
       msg91-destination deliveries list --state scheduled --json
     """
     with connected(data_dir) as connection:
@@ -110,7 +108,6 @@ def show(
 
     Examples:
       msg91-destination deliveries show order-1234
-
       msg91-destination deliveries show order-1234:track --json
     """
     with connected(data_dir) as connection:

@@ -49,9 +49,7 @@ def doctor(
 
     Examples:
       msg91-destination doctor
-
       msg91-destination doctor --offline --json
-
       msg91-destination doctor --live
     """
     if live and offline:

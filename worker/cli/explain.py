@@ -55,7 +55,6 @@ def explain(
 
     Examples:
       msg91-destination explain events.ndjson
-
       echo '{"type": "track", "event": "Hello", "properties": {"phone": "8818888758", "message": "Hi"}}' |
       msg91-destination explain -
     """

@@ -51,7 +51,6 @@ def forget(
 
     Examples:
       msg91-destination forget --phone "+91 98765 43210" --dry-run
-
       msg91-destination forget --user 8f3a --phone 919876543210 --yes
     """
     if not phone.strip() and not user.strip():

@@ -86,7 +86,6 @@ def resend(
 
     Examples:
       msg91-destination in-doubt resend --all --action send_sms --older-than 1h
-
       msg91-destination in-doubt resend order-1234 --yes
     """
     with connected(data_dir) as connection:

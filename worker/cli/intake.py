@@ -32,7 +32,6 @@ def intake(
 
     Examples:
       REDIS_URL=redis://localhost:6379/0 msg91-destination intake
-
       curl -u my-write-key: http://127.0.0.1:8080/v1/track -d '{"event": "Order Shipped", "userId": "u1",
       "properties": {"phone": "+918818888758", "message": "Your order is on its way"}}'
     """

@@ -30,7 +30,6 @@ def lanes(context: typer.Context, json_: JsonOption = False, data_dir: DataDir =
 
     Examples:
       msg91-destination lanes
-
       msg91-destination lanes pause msg91:sms --for 10m --reason audit
     """
     if context.invoked_subcommand is not None:
@@ -114,7 +113,6 @@ def set_(
 
     Examples:
       msg91-destination lanes set msg91:sms --rate 20/s --concurrency 5
-
       msg91-destination lanes set msg91:sms --unset
     """
     given = any(one is not None for one in (rate_, burst, concurrency))

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from worker import __version__
+from worker.cli.help_text import refill
 from worker.cli.output import Exit, fail
 
 #: Every command, in the order of the help text, and where it is defined.
@@ -67,6 +68,7 @@ class Commands(TyperGroup):
         # Every Typer application offers to complete itself; ours is completed as a whole.
         command.params = [one for one in command.params if one.name not in ("install_completion", "show_completion")]
         command.context_settings.update(CONTEXT)
+        refill(command)
         return command
 
 

@@ -58,7 +58,6 @@ def send(
 
     Examples:
       msg91-destination otp send +918818888758
-
       msg91-destination otp send +918818888758 --digits - --expiry 5
     """
     fields: dict[str, Any] = {

@@ -23,7 +23,6 @@ def reconcile(json_: JsonOption = False, data_dir: DataDir = None) -> None:
 
     Examples:
       msg91-destination reconcile
-
       msg91-destination reconcile --json
     """
     with connected(data_dir) as connection:

@@ -71,7 +71,6 @@ def now(
 
     Examples:
       msg91-destination schedule now 3f2a90c1d4e5b6a7
-
       msg91-destination schedule now --all
     """
     if bool(ids) == all_:

@@ -119,15 +119,10 @@ def send(
 
     Examples:
       msg91-destination send events.ndjson
-
       msg91-destination send --wait monday.json tuesday.ndjson.gz exports/
-
       msg91-destination send --dry-run exports/
-
       msg91-destination send --type track --event 'Order Shipped' --map 'Mobile No=properties.phone' orders.csv
-
       msg91-destination send --refused refused.ndjson events.ndjson
-
       zcat events.ndjson.gz | msg91-destination send -
     """
     reading = reading_of(format_, call, event, paths, types, columns, delimiter)

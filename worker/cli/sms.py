@@ -58,7 +58,6 @@ def send(
 
     Examples:
       msg91-destination sms send +918818888758 -m "Your order has shipped"
-
       msg91-destination sms send +918818888758 -t 61e8f2a3b4c5d6e7f8091a2b -v name=Ada -v order=42
     """
     if bool(message) == bool(template):
@@ -86,7 +85,6 @@ def templates(
 
     Examples:
       msg91-destination sms templates
-
       msg91-destination sms templates 61e8f2a3b4c5d6e7f8091a2b
     """
     where = chosen(destination)
@@ -126,7 +124,6 @@ def preview(
 
     Examples:
       msg91-destination sms preview 61e8f2a3b4c5d6e7f8091a2b -v name=Ada
-
       msg91-destination sms preview --text "Hi ##name##" -v name=Ada
     """
     if bool(template) == bool(text):

@@ -79,7 +79,6 @@ def up(
 
     Examples:
       msg91-destination up --sandbox
-
       MSG91_AUTHKEY=… msg91-destination up --data-dir /var/lib/msg91-destination --processes 2
     """
     environ, settings, destinations = _configured(sandbox=sandbox, port=sandbox_port)

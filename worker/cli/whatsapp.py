@@ -117,7 +117,6 @@ def send(
 
     Examples:
       msg91-destination whatsapp send +918818888758 -t order_shipped -b Ada -b 4711
-
       msg91-destination whatsapp send +918818888758 --text "Your order left this morning." --test
     """
     chosen = chosen_destination(destination)

@@ -59,7 +59,6 @@ def templates(
 
     Examples:
       msg91-destination whatsapp templates --status approved
-
       msg91-destination whatsapp templates create order_shipped components.yaml --category UTILITY
     """
     if ctx.invoked_subcommand is not None:

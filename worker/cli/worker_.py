@@ -29,7 +29,6 @@ def worker(
 
     Examples:
       REDIS_URL=redis://localhost:6379/0 MSG91_AUTHKEY=… msg91-destination worker
-
       msg91-destination worker --processes 2 --concurrency 32
     """
     settings = load_settings()
