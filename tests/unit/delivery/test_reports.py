@@ -12,7 +12,7 @@ ACCEPTED = Outcome(State.ACCEPTED)
 
 def report(bench: Bench, number: int, *, delivered: bool = True, **join: str) -> str:
     """A report on the message to one of the bench's recipients."""
-    return bench.ledger.report(recipient=slip(number).recipient, delivered=delivered, reason="DND", **join)
+    return bench.ledger.report(recipient=slip(number).recipient, delivered=delivered, reason="DND", **join).outcome
 
 
 def test_a_report_by_token_is_recorded(bench: Bench) -> None:
