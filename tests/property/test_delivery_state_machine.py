@@ -56,8 +56,8 @@ from worker.settings import load_settings
 
 #: Seconds after which a thread that does not stop has found a bug in this test.
 STUCK = 20.0
-#: When the model's clock starts, ms: about now, since the fake store's own clock ends the life of records.
-START_MS = 1_795_000_000_000
+#: When the model's clock starts, ms: far ahead, since the fake store's own clock must end the life of no record.
+START_MS = 4_000_000_000_000
 
 #: Messages: the first half is held when in doubt, the other half sent again by policy.
 MESSAGES = tuple(f"m{number}" for number in range(4))
