@@ -15,7 +15,7 @@ from typing import Final
 from worker import deliveries as kept
 from worker.actions import ACTIONS
 from worker.deliveries import Delivery
-from worker.delivery import Claim, Kind, Line, Record, State, delivery_key
+from worker.delivery import Awaiting, Claim, Kind, Line, Record, State, delivery_key
 from worker.destinations import Destinations
 from worker.runtime import Core
 
@@ -97,6 +97,7 @@ def list_deliveries(
     destination: str = "",
     action: str = "",
     limit: int = 50,
+    unreported: bool = False,
 ) -> list[Row]:
     """List deliveries.
 
@@ -106,11 +107,15 @@ def list_deliveries(
         destination: Only those of this destination.
         action: Only those of this action.
         limit: At most so many.
+        unreported: Only those that are accepted and were not reported in time, whatever `state` says.
 
     Returns:
-        Newest first; those that are scheduled by their due time.
+        Newest first; those that are scheduled by their due time, those that are unreported oldest first.
     """
+    rows: Iterable[Row]
     match state:
+        case _ if unreported:
+            rows = _unreported(core)
         case State.IN_DOUBT | State.DEAD | State.REJECTED:
             rows = _attention(core, state)
         case State.SCHEDULED:
@@ -212,6 +217,29 @@ def _all(core: Core) -> Iterator[Row]:
         seen.add(row.key)
         yield row
     yield from (row for row in _journal(core) if row.key not in seen)
+
+
+def _unreported(core: Core) -> Iterator[Row]:
+    """What is overdue by now, named by the journal as far as that still knows it."""
+    awaiting = Awaiting(core.store, core.ledger)
+    awaiting.look_at_all()
+    names: dict[str, Line] = {}
+    for line in core.journal.newest_first():
+        if line.message_id:
+            names.setdefault(line.key, line)
+    for silence in awaiting.overdue():
+        for key, record in silence.deliveries:
+            named = names.get(key)
+            yield Row(
+                record.state,
+                key,
+                named.message_id if named else "",
+                named.mapping if named else "",
+                silence.request.destination,
+                silence.request.action,
+                record.at_ms,
+                record.reason,
+            )
 
 
 def _attention(core: Core, state: State) -> Iterator[Row]:

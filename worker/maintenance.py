@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from worker.delivery import Schedule, StoreUnavailable, fold
+from worker.delivery import Awaiting, Schedule, StoreUnavailable, fold
 from worker.destinations import Destinations
 from worker.recovery import recover_abandoned
 from worker.sending import Sender
@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks at hours that are over.
 FOLD_INTERVAL = 600.0
+#: Seconds between two looks at requests whose report window is over.
+REPORTS_INTERVAL = 15.0
 
 
 class Maintenance:
@@ -58,6 +60,8 @@ class Maintenance:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._next_fold = 0.0
+        self._awaiting = Awaiting(sender.store, sender.ledger)
+        self._next_reports = 0.0
 
     def start(self) -> None:
         """Start the thread."""
@@ -77,6 +81,9 @@ class Maintenance:
         if time.monotonic() >= self._next_fold:
             self._next_fold = time.monotonic() + FOLD_INTERVAL
             fold(self._schedule.store)
+        if time.monotonic() >= self._next_reports:
+            self._next_reports = time.monotonic() + REPORTS_INTERVAL
+            self._awaiting.look()
         return promoted
 
     def _promote(self) -> int:

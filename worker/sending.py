@@ -16,6 +16,7 @@ from worker.deliveries import Delivery, dump, dump_claim
 from worker.delivery import (
     PRIORITY_QUEUE,
     REDACTED,
+    Awaiting,
     Batch,
     Ending,
     Expectation,
@@ -182,6 +183,7 @@ class Sender:
         self.trust = trust
         self.sealing = sealing or Sealing(store)
         self.ledger = ledger
+        self._awaiting = Awaiting(store, ledger)
         self.lanes = lanes
         self._client_of = client_of
         self.timing = timing or Timing()
@@ -350,6 +352,7 @@ class Sender:
         if self._given_up:
             sent.stopped = True
             return None
+        self._awaiting.expect(token, destination.policies[action.name].report_window)
         try:
             blocked = self.ledger.claim(
                 deliveries,

@@ -136,6 +136,10 @@ class Settings(BaseSettings):
     write_key: SecretStr | None = Field(
         default=None, description="The write key of the destination `msg91`, when there is no destinations file."
     )
+    callback_secret: SecretStr | None = Field(
+        default=None,
+        description="The secret of MSG91's callbacks for the destination `msg91`, when there is no destinations file.",
+    )
     intake_host: Annotated[str, StringConstraints(min_length=1, max_length=255)] = Field(
         default="127.0.0.1", description="The address that the HTTP door listens on; loopback unless changed."
     )

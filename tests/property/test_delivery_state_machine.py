@@ -653,8 +653,8 @@ class Deliveries(RuleBasedStateMachine):
         self.clock.ms += round(seconds * 1000)
 
     @precondition(lambda self: self.operator.idle and any(one.taken for one in self.wires))
-    @rule(data=st.data(), delivered=st.booleans(), undisturbed=st.booleans())
-    def report(self, data: st.DataObject, delivered: bool, undisturbed: bool) -> None:
+    @rule(data=st.data(), delivered=st.sampled_from([True, False, None]), undisturbed=st.booleans())
+    def report(self, data: st.DataObject, delivered: bool | None, undisturbed: bool) -> None:
         """A delivery report for something that MSG91 took."""
         taken = [(one.token, pair) for one in self.wires if one.taken for pair in one.messages]
         token, (phone, _) = data.draw(st.sampled_from(taken), label="report")

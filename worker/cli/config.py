@@ -134,6 +134,9 @@ def _details(destination: Destination) -> dict[str, Any]:
         name: _masked(secret.get_secret_value()) if secret else None
         for name, secret in destination.configuration.webhooks
     }
+    keys["callbacks"]["secrets"] = [
+        _masked(secret.get_secret_value()) for secret in destination.configuration.callbacks.secrets
+    ]
     keys["allow_list"] = [mask(number) for number in sorted(destination.allow_list)]
     keys["base_url"] = destination.base_url
     keys["mappings"] = [
@@ -150,6 +153,7 @@ def _details(destination: Destination) -> dict[str, Any]:
             "horizon": policy.retry.horizon,
             "backoff_base": policy.retry.base,
             "backoff_cap": policy.retry.cap,
+            "report_window": policy.report_window,
         }
         for name, policy in destination.policies.items()
     }

@@ -26,6 +26,9 @@ DestinationOption = Annotated[
 ]
 ActionOption = Annotated[str, typer.Option("--action", "-a", help="Only those of this action.", show_default="all")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="At most so many.")]
+UnreportedOption = Annotated[
+    bool, typer.Option("--unreported", help="Only those that are accepted and were not reported in time.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -36,12 +39,13 @@ def deliveries(
     destination: DestinationOption = "",
     action: ActionOption = "",
     limit: LimitOption = 50,
+    unreported: UnreportedOption = False,
     json_: JsonOption = False,
     data_dir: DataDir = None,
 ) -> None:
     """List deliveries, and show the whole life of one. Alone it is the same as `deliveries list`."""
     if context.invoked_subcommand is None:
-        list_(state, destination, action, limit, json_, data_dir)
+        list_(state, destination, action, limit, unreported, json_, data_dir)
 
 
 @app.command("list")
@@ -50,6 +54,7 @@ def list_(
     destination: DestinationOption = "",
     action: ActionOption = "",
     limit: LimitOption = 50,
+    unreported: UnreportedOption = False,
     json_: JsonOption = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -58,13 +63,27 @@ def list_(
     In doubt, dead and rejected ones are listed as long as they are kept, those that are scheduled or being sent as long
     as they are; of all others the journal knows the latest.
 
+    With --unreported, those that MSG91 took and whose delivery report did not come within the report window of their
+    action; the exit code is 1 when there are any, 2 when the store does not answer.
+
     Examples:
       msg91-destination deliveries
       msg91-destination deliveries list --state rejected --limit 500
       msg91-destination deliveries list --state scheduled --json
+
+      msg91-destination deliveries list --unreported
     """
+    if unreported and state is not None:
+        fail("--unreported lists what is accepted", "Leave out --state")
     with connected(data_dir) as connection:
-        rows = list_deliveries(connection.core, state=state, destination=destination, action=action, limit=limit)
+        rows = list_deliveries(
+            connection.core,
+            state=state,
+            destination=destination,
+            action=action,
+            limit=limit,
+            unreported=unreported,
+        )
         counts = read_counts(connection.core.store)
     if json_:
         print_json(
@@ -73,6 +92,7 @@ def list_(
                 "deliveries": [row_as_json(row) for row in rows],
             }
         )
+        _leave(unreported and bool(rows))
         return
     table(
         ("state", "message id", "mapping", "destination", "action", "since", "reason"),
@@ -91,6 +111,12 @@ def list_(
     )
     there = ", ".join(f"{counts.states[one]:,} {one.value}" for one in State if counts.states[one])
     stderr.print(f"in all: {there or 'no deliveries'}; {counts.events['queued']:,} events queued")
+    _leave(unreported and bool(rows))
+
+
+def _leave(is_problem: bool) -> None:
+    if is_problem:
+        raise typer.Exit(Exit.PROBLEM)
 
 
 # A delivery key may begin with a hyphen, like an option.

@@ -96,12 +96,20 @@ def _journal_line(line: Line) -> str:
         f"code {about['code']}" if about.get("code") else "",
         f"MSG91's id {about['request_id']}" if about.get("request_id") else "",
         f"{about['elapsed_ms']} ms" if about.get("elapsed_ms") is not None else "",
-        "by report" if about.get("report") else "",
+        _by_report(about.get("report")),
         mask_text(str(about.get("decided", ""))),
     ]
     reason = f": {mask_text(line.reason)}" if line.reason else ""
     details = ", ".join(part for part in parts if part)
     return f"{moment(line.at_ms)}  {line.state.value}{reason}" + (f" ({details})" if details else "")
+
+
+def _by_report(report: Any) -> str:
+    """What the journal keeps of a delivery report, ``""`` where there was none."""
+    said = report if isinstance(report, dict) else {}
+    fields = said.get("fields", {})
+    details = [f"{name} {value}" for name, value in {**said, **fields}.items() if name not in ("fields", "message_id")]
+    return " ".join(["by report", *(f"[{one}]" for one in details)]) if report is True or details else ""
 
 
 def _request_id(one: Known) -> str:

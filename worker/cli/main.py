@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "campaigns": "worker.cli.campaigns:app",
     "explain": "worker.cli.explain:explain",
     "deliveries": "worker.cli.deliveries:app",
+    "reports": "worker.cli.reports:reports",
     "reconcile": "worker.cli.reconcile:reconcile",
     "in-doubt": "worker.cli.in_doubt:app",
     "dead-letters": "worker.cli.dead_letters:app",

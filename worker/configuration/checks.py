@@ -52,6 +52,19 @@ def errors_of(model: DestinationModel, *, record_ttl: float) -> Iterator[Finding
                 "a retry could come when the delivery is forgotten",
                 "Shorten it, or lengthen MSG91_DESTINATION_RECORD_TTL",
             )
+        if (action.report_window or 0.0) >= record_ttl:
+            yield Finding(
+                ("actions", name, "report_window"),
+                f"{action.report_window:.10g} s is not shorter than the life of a record ({record_ttl:.10g} s): "
+                "the delivery is forgotten by then",
+                "Shorten it, or lengthen MSG91_DESTINATION_RECORD_TTL",
+            )
+        if action.report_window and not model.callbacks.secrets:
+            yield Finding(
+                ("actions", name, "report_window"),
+                "no report can come: callbacks has no secret",
+                "Set callbacks, or remove it",
+            )
         if action.backoff_base > action.backoff_cap:
             yield Finding(
                 ("actions", name, "backoff_base"),
@@ -114,6 +127,13 @@ def warnings_of(model: DestinationModel, *, base_url: str, literal_authkey: bool
         if secret is not None and len(secret.get_secret_value()) < _SHORT_WRITE_KEY:
             yield Finding(
                 ("webhooks", name),
+                f"a secret of fewer than {_SHORT_WRITE_KEY} characters can be guessed",
+                "Make one with: openssl rand -hex 16",
+            )
+    for number, key in enumerate(model.callbacks.secrets):
+        if len(key.get_secret_value()) < _SHORT_WRITE_KEY:
+            yield Finding(
+                ("callbacks", "secrets", number),
                 f"a secret of fewer than {_SHORT_WRITE_KEY} characters can be guessed",
                 "Make one with: openssl rand -hex 16",
             )

@@ -24,6 +24,8 @@ from worker.configuration.quantities import AsText, Identifier, Origin, Rate, Se
 __all__ = [
     "FAMILIES",
     "ActionModel",
+    "CallbackFieldsModel",
+    "CallbacksModel",
     "ClevertapModel",
     "DestinationModel",
     "DestinationsFile",
@@ -193,6 +195,11 @@ class ActionModel(_Model):
         description="The first wait, at most; it doubles with each attempt and is drawn at random.",
     )
     backoff_cap: Annotated[Seconds, Field(gt=0)] = Field(default=900.0, description="The longest wait.")
+    report_window: Seconds | None = Field(
+        default=None,
+        description="What is accepted and not reported within this time counts as unreported; `0s`: nothing does. "
+        "Without it: `MSG91_DESTINATION_REPORT_WINDOW` where `callbacks` has secrets and the action a correlation id.",
+    )
 
 
 class SegmentoModel(_Model):
@@ -283,6 +290,38 @@ class WebhooksModel(_Model):
     )
 
 
+FieldName = Annotated[str, StringConstraints(min_length=1, max_length=64), AsText()]
+
+
+class CallbackFieldsModel(_Model):
+    """What the owner of an account calls the fields of its template-defined webhooks; MSG91's own names work anyway."""
+
+    recipient: FieldName | None = Field(default=None, description="The number.")
+    request_id: FieldName | None = Field(default=None, description="MSG91's id of the request.")
+    token: FieldName | None = Field(default=None, description="The correlation id (`CRQID`).")
+    message_id: FieldName | None = Field(default=None, description="MSG91's id of the one message.")
+    status: FieldName | None = Field(default=None, description="The status: a word or a number.")
+    description: FieldName | None = Field(default=None, description="The status in words, beside a number.")
+    reason: FieldName | None = Field(default=None, description="Why it was not delivered.")
+    at: FieldName | None = Field(default=None, description="When it happened.")
+
+
+class CallbacksModel(_Model):
+    """How MSG91 proves that it calls back; without a secret, nothing that it calls back is taken."""
+
+    secrets: Annotated[list[Key], BeforeValidator(_one_or_many)] = Field(
+        default=[],
+        description="The secret that MSG91 sends along, best as `${NAME}`; several while it is being changed.",
+    )
+    header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$"), AsText()] = Field(
+        default="X-Webhook-Secret",
+        description="The header that holds it; `Authorization: Bearer …` and `?token=…` work as well.",
+    )
+    fields: CallbackFieldsModel = Field(
+        default=CallbackFieldsModel(), description="The names of fields that you chose in MSG91's panel."
+    )
+
+
 class DestinationModel(_Model):
     """One MSG91 account, and what is sent through it."""
 
@@ -298,6 +337,7 @@ class DestinationModel(_Model):
         default=[], description="Keys by which senders reach it over HTTP."
     )
     webhooks: WebhooksModel = Field(default=WebhooksModel(), description="How webhooks prove who they are.")
+    callbacks: CallbacksModel = Field(default=CallbacksModel(), description="How MSG91 proves that it calls back.")
     default_country: Annotated[str, BeforeValidator(_country), AsText()] = Field(
         default="IN", description="The country of numbers without country code: `IN`, or `91`."
     )

@@ -1,6 +1,7 @@
 """What makes a send safe: states, ledger, lanes, schedule, journal. Knows Redis, not MSG91."""
 
 from .attention import Attention, sweep
+from .awaiting import Awaiting, Silence
 from .backoff import RetryPolicy
 from .batches import PRIORITY_QUEUE, Batch, Batches, EventCounts, Kind, Look, new_id
 from .counters import Counts, Reconciliation, fold, read_counts, reconcile
@@ -15,7 +16,7 @@ from .errors import (
 from .journal import Journal, Line, Note
 from .keys import Keys, delivery_key, recipient_hash
 from .lanes import Ending, Grant, LaneLimits, Lanes, LaneStatus, Verdict
-from .ledger import Claim, Expectation, Ledger, Outcome, Retention, Slip, Waiting
+from .ledger import EARLY_REPORT_MS, Claim, Expectation, Joined, Ledger, Outcome, Retention, Slip, Waiting
 from .measures import LATENCY_BOUNDS, Latency, Measured, Measures, read_measures
 from .paging import pages
 from .records import Record
@@ -24,14 +25,17 @@ from .sealing import REDACTED, SEALED, CannotOpen, Sealing, is_sealed, may_carry
 from .states import State
 from .store import FORMAT, Patience, Store, connect
 from .trust import Trust, confirm, why_held
+from .unmatched import Stray, Unmatched
 
 __all__ = [
+    "EARLY_REPORT_MS",
     "FORMAT",
     "LATENCY_BOUNDS",
     "PRIORITY_QUEUE",
     "REDACTED",
     "SEALED",
     "Attention",
+    "Awaiting",
     "Batch",
     "Batches",
     "CannotOpen",
@@ -43,6 +47,7 @@ __all__ = [
     "EventCounts",
     "Expectation",
     "Grant",
+    "Joined",
     "Journal",
     "Keys",
     "Kind",
@@ -66,13 +71,16 @@ __all__ = [
     "RetryPolicy",
     "Schedule",
     "Sealing",
+    "Silence",
     "Slip",
     "State",
     "Store",
     "StoreFormatError",
     "StoreHeld",
     "StoreUnavailable",
+    "Stray",
     "Trust",
+    "Unmatched",
     "Verdict",
     "Waiting",
     "confirm",

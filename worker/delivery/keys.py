@@ -16,6 +16,9 @@
 | ``claims``             | zset   | token of a request under way → end of its lease (ms)                       |
 | ``req:<token>``        | hash   | a request: recipient hash → delivery key, and what was in it               |
 | ``rid:<request id>``   | string | MSG91's request id → token                                                 |
+| ``awaiting``           | zset   | token of a request that expects reports → end of its report window (ms)    |
+| ``unreported``         | zset   | token of one whose reports are overdue → since when it is accepted (ms)    |
+| ``unmatched``          | stream | callbacks that changed nothing and should have, bounded                    |
 | ``lane:<name>``        | hash   | a lane's rate, pause, breaker and adaptive limit                           |
 | ``lane:<name>:busy``   | zset   | token → end of its lease (ms): the concurrent requests                     |
 | ``lane:<name>:queue``  | zset   | batch id → since when (ms): batches waiting for a free slot                |
@@ -64,6 +67,9 @@ class Keys:
         self.folding = f"{prefix}folding"
         self.schedule = f"{prefix}schedule"
         self.claims = f"{prefix}claims"
+        self.awaiting = f"{prefix}awaiting"
+        self.unreported = f"{prefix}unreported"
+        self.unmatched = f"{prefix}unmatched"
         self.lanes = f"{prefix}lanes"
         self.journal = f"{prefix}journal"
         self.malformed = f"{prefix}malformed"

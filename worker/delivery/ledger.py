@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,6 +103,21 @@ class Claim:
     def action(self) -> str:
         """The action's name."""
         return self.about.partition("|")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What came of a delivery report.
+
+    Attributes:
+        outcome: ``settled``, ``recorded``, ``repeated``, ``outdated``, ``pending``, ``other``, ``unknown`` as in
+            ``report.lua``; ``early`` when it waits for the answer to its request; ``unmatched`` when no request of ours
+            fits.
+        key: The delivery, ``""`` when none is known.
+    """
+
+    outcome: str
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,48 +393,91 @@ class Ledger:
         self.store.ask(lambda: self.store.client.zadd(self.store.keys.claims, {token: later}, xx=True))
 
     def report(
-        self, *, recipient: str, delivered: bool, reason: str = "", token: str = "", request_id: str = ""
-    ) -> str:
+        self,
+        *,
+        recipient: str,
+        delivered: bool | None,
+        reason: str = "",
+        token: str = "",
+        request_id: str = "",
+        message_id: str = "",
+        at: str = "",
+        about: Mapping[str, Any] | None = None,
+        destinations: Collection[str] | None = None,
+    ) -> Joined:
         """The operator's word on one message; joined by token or request id, and the recipient.
 
         Args:
             recipient: The number as it was on the wire; may be empty when the token's request had one recipient.
-            delivered: Whether it was delivered.
+            delivered: Whether it was delivered; ``None`` when all that is known is that MSG91 took it.
             reason: The operator's reason when it was not.
             token: The correlation token, when the report echoes it.
             request_id: MSG91's request id otherwise.
-
-        Returns:
-            ``settled``, ``recorded``, ``repeated``, ``pending``, ``other``, ``unknown`` as in ``report.lua``,
-            ``early`` when it waits for the answer to its request, or ``unmatched`` when no request of ours fits.
+            message_id: MSG91's id of the one message, where the answer to a request may have given that instead.
+            at: When it happened: a letter for the kind of clock and seconds, like ``e1726729500``; ``""`` when unknown.
+                Of two final words the later one counts, if their clocks are of one kind.
+            about: What the journal says of it.
+            destinations: The only destinations whose deliveries it may touch; all unless given.
         """
-        letter = "d" if delivered else "u"
+        letter = "a" if delivered is None else "d" if delivered else "u"
         reason = reason[:100].replace("|", "/")
-        hashed = recipient_hash(recipient) if recipient else ""
-        if token:
-            found = self._report(token, hashed, letter, reason)
-            if found != "unmatched" or not request_id:
-                return found
-        if not request_id or not hashed:
-            return "unmatched"
-        name = self.store.keys.request_id(request_id)
-        answer = self.store.script("early", [name], [hashed, f"{letter}|{reason}", EARLY_REPORT_MS])
-        return self._report(answer.decode(), hashed, letter, reason) if answer else "early"
+        found = self._locate(recipient, token, (request_id, message_id), destinations, f"{letter}|{reason}")
+        if isinstance(found, Joined):
+            return found
+        claim, hashed, key = found
+        return Joined(self._report(claim, hashed, letter, reason, at, about), key)
 
-    def _report(self, token: str, hashed: str, letter: str, reason: str) -> str:
-        keys = self.store.keys
-        claim = self.request(token)
-        if claim is None:
-            return "unmatched"
+    def reported(
+        self,
+        *,
+        recipient: str,
+        token: str = "",
+        request_id: str = "",
+        message_id: str = "",
+        destinations: Collection[str] | None = None,
+    ) -> str:
+        """The key of the delivery that a report is about, ``""`` when none fits; changes nothing. As `report`."""
+        found = self._locate(recipient, token, (request_id, message_id), destinations, "")
+        return "" if isinstance(found, Joined) else found[2]
+
+    def _locate(
+        self,
+        recipient: str,
+        token: str,
+        request_ids: Sequence[str],
+        destinations: Collection[str] | None,
+        waits: str,
+    ) -> tuple[Claim, str, str] | Joined:
+        """The request, the recipient's hash and the delivery that a report is about; or that it is about none yet."""
+        hashed = recipient_hash(recipient) if recipient else ""
+        early = False
+        found = self._within(self.request(token), hashed, destinations) if token else None
+        for request_id in dict.fromkeys(request_ids if hashed and found is None else ()):
+            if request_id and found is None:
+                name = self.store.keys.request_id(request_id)
+                answer = self.store.script("early", [name], [hashed, waits, EARLY_REPORT_MS]).decode()
+                early = early or not answer
+                found = self._within(self.request(answer), hashed, destinations) if answer else None
+        return found or Joined("early" if early else "unmatched")
+
+    @staticmethod
+    def _within(
+        claim: Claim | None, hashed: str, destinations: Collection[str] | None
+    ) -> tuple[Claim, str, str] | None:
+        if claim is None or (destinations is not None and claim.destination not in destinations):
+            return None
         if not hashed and len(claim.deliveries) == 1:
             hashed = next(iter(claim.deliveries))
         key = claim.deliveries.get(hashed)
-        if key is None:
-            return "unmatched"
+        return None if key is None else (claim, hashed, key)
+
+    def _report(
+        self, claim: Claim, hashed: str, letter: str, reason: str, at: str, about: Mapping[str, Any] | None
+    ) -> str:
+        keys, token = self.store.keys, claim.token
+        key = claim.deliveries[hashed]
         now = self.store.now_ms()
         hour, ends = self._life_ends(now)
-        about = orjson.dumps({"about": claim.about, "token": token, "report": True})
-        lines = orjson.dumps([["", "", key, reason]])
         answer = self.store.script(
             "report",
             [
@@ -431,10 +489,14 @@ class Ledger:
                 keys.record(key),
                 keys.kept(key),
                 keys.attention("x"),
+                keys.awaiting,
+                keys.unreported,
             ],
             [
-                now, token, hashed, letter, reason, hour, ends,
-                claim.about, about, lines, self.retention.journal,
+                now, token, hashed, letter, reason, hour, ends, claim.about,
+                orjson.dumps({"about": claim.about, "token": token, "report": True, **(about or {})}),
+                orjson.dumps([["", "", key, reason]]),
+                self.retention.journal, at, len(claim.deliveries),
             ],
         )  # fmt: skip
         return str(answer.decode())
@@ -443,11 +505,13 @@ class Ledger:
         name = self.store.keys.request(token)
         client = self.store.client
         fields = self.store.ask(lambda: client.hgetall(name))
+        claim = self.request(token)
         for field_name, value in fields.items():
             label, _, hashed = field_name.decode().partition(":")
             if label == "_report":
                 letter, _, reason = value.decode().partition("|")
-                self._report(token, hashed, letter, reason)
+                if claim is not None and hashed in claim.deliveries:
+                    self._report(claim, hashed, letter, reason, "", None)
                 self.store.ask(lambda field_name=field_name: client.hdel(name, field_name))  # type: ignore[misc]
         self.store.ask(lambda: client.hdel(name, "_reports"))
 

@@ -68,6 +68,17 @@ class Measures:
         with self._lock:
             self._sums[f"refused:{code}|{door}"] += 1
 
+    def called_back(self, destination: str, kind: str, outcome: str) -> None:
+        """MSG91 has called back.
+
+        Args:
+            destination: For which destination.
+            kind: What a report says (``delivered``, …), or ``inbound``.
+            outcome: What came of it.
+        """
+        with self._lock:
+            self._sums[f"callback:{outcome}|{destination}|{kind}"] += 1
+
     def flush(self) -> None:
         """Add everything to the store.
 
@@ -104,11 +115,13 @@ class Measured:
         cpu: Processor time by kind of process, seconds.
         latencies: By destination and action.
         refused: Requests by door and code.
+        callbacks: What MSG91 called back, by destination, kind and outcome.
     """
 
     cpu: dict[str, float]
     latencies: dict[tuple[str, str], Latency]
     refused: dict[tuple[str, str], int]
+    callbacks: dict[tuple[str, str, str], int]
 
 
 def read_measures(store: Store) -> Measured:
@@ -116,6 +129,7 @@ def read_measures(store: Store) -> Measured:
     found = store.ask(lambda: store.client.hgetall(store.keys.measures))
     cpu: dict[str, float] = {}
     refused: dict[tuple[str, str], int] = {}
+    callbacks: dict[tuple[str, str, str], int] = {}
     buckets: dict[tuple[str, str], list[int]] = {}
     sums: dict[tuple[str, str], float] = {}
     for raw, value in found.items():
@@ -125,6 +139,9 @@ def read_measures(store: Store) -> Measured:
             cpu[what] = int(value) / 1e6
         elif kind == "refused":
             refused[about, what] = int(value)
+        elif kind == "callback":
+            destination, _, said = about.partition("|")
+            callbacks[destination, said, what] = int(value)
         elif kind == "latency":
             destination, _, action = about.partition("|")
             if what == "ms":
@@ -133,4 +150,4 @@ def read_measures(store: Store) -> Measured:
                 row = buckets.setdefault((destination, action), [0] * (len(LATENCY_BOUNDS) + 1))
                 row[int(what)] = int(value)
     latencies = {about: Latency(tuple(row), sums.get(about, 0.0)) for about, row in buckets.items()}
-    return Measured(cpu, latencies, refused)
+    return Measured(cpu, latencies, refused, callbacks)

@@ -11,7 +11,8 @@ A delivery is one (event, mapping) pair. It is in exactly one of these states fr
       └─► scheduled | rejected | expired | suppressed | dead (an operator dropped it before it was sent)
 
 Of a person who is to be forgotten nothing is kept: what waits becomes ``suppressed``, what is in doubt ``dead``.
-A report that proves a message to have left settles what was given up, too: ``dead`` becomes ``delivered``.
+A report that proves a message to have left settles what was given up, too: ``dead`` becomes ``delivered``, or
+``accepted`` while no more is known than that MSG91 took it.
 All transitions are written here; the Lua scripts check them against the record they find.
 """
 
@@ -84,6 +85,7 @@ TRANSITIONS: dict[State | None, frozenset[State]] = {
         {
             State.SENDING,
             State.SCHEDULED,
+            State.ACCEPTED,
             State.DELIVERED,
             State.UNDELIVERED,
             State.EXPIRED,
@@ -107,7 +109,7 @@ TRANSITIONS: dict[State | None, frozenset[State]] = {
     State.DELIVERED: frozenset({State.UNDELIVERED}),
     State.UNDELIVERED: frozenset({State.DELIVERED}),
     State.REJECTED: frozenset({State.SCHEDULED}),
-    State.DEAD: frozenset({State.SCHEDULED, State.DELIVERED, State.UNDELIVERED}),
+    State.DEAD: frozenset({State.SCHEDULED, State.ACCEPTED, State.DELIVERED, State.UNDELIVERED}),
     State.EXPIRED: frozenset(),
     State.SUPPRESSED: frozenset(),
 }

@@ -38,6 +38,7 @@ SCRIPTS = (
     "finish",
     "fold",
     "leave_stream",
+    "overdue",
     "postpone",
     "promote",
     "release",

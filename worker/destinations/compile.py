@@ -72,7 +72,12 @@ class Compiler:
             context=context,
             lanes=MappingProxyType({name: _lane(model.name, name, getattr(model.lanes, name)) for name in FAMILIES}),
             policies=MappingProxyType(
-                {name: _policy(action, model.actions.get(name, ActionModel())) for name, action in ACTIONS.items()}
+                {
+                    name: _policy(
+                        action, model.actions.get(name, ActionModel()), _report_window(action, model, self._settings)
+                    )
+                    for name, action in ACTIONS.items()
+                }
             ),
             configuration=model,
         )
@@ -224,7 +229,16 @@ def _lane(destination: str, family: str, model: LaneModel) -> LaneSettings:
     return LaneSettings(f"{destination}:{family}", limits, model.cost, model.recipients, model.treat_503_as_in_doubt)
 
 
-def _policy(action: Action, model: ActionModel) -> ActionPolicy:
+def _report_window(action: Action, model: DestinationModel, settings: Settings) -> float | None:
+    """Seconds within which the reports of an action's deliveries are expected; None when they are not."""
+    given = model.actions[action.name].report_window if action.name in model.actions else None
+    if given is None:
+        correlates = action.correlates and (action.family != "whatsapp" or model.whatsapp.correlation)
+        given = settings.report_window if model.callbacks.secrets and correlates else None
+    return given or None
+
+
+def _policy(action: Action, model: ActionModel, report_window: float | None) -> ActionPolicy:
     default: InDoubt = "resend" if action.repeatable or action.resends else "hold"
     # A one-time password is of no use in ten minutes.
     grace = (0.0 if action.urgent else DEFAULT_GRACE) if model.in_doubt_grace is None else model.in_doubt_grace
@@ -235,4 +249,5 @@ def _policy(action: Action, model: ActionModel) -> ActionPolicy:
         time_to_live=model.time_to_live,
         in_doubt=model.in_doubt or default,
         in_doubt_grace=grace,
+        report_window=report_window,
     )

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from worker.configuration import ConfigurationError, Problem
 from worker.configuration.checks import Finding, errors_of, warnings_of
 from worker.configuration.files import FileState
-from worker.configuration.model import DestinationModel
+from worker.configuration.model import CallbacksModel, DestinationModel
 from worker.configuration.sentences import sentence
 from worker.configuration.source import Source, read_source
 from worker.configuration.validation import validate
@@ -94,6 +94,11 @@ def _repeated_names(source: Source, models: Mapping[int, DestinationModel]) -> l
     return problems
 
 
+def _setting_at(location: tuple[int | str, ...]) -> str:
+    names = {"write_keys": "write_key", "secrets": "callback_secret"}
+    return next((names[str(one)] for one in location if one in names), "msg91_authkey")
+
+
 def _from_environment(default: Path, settings: Settings) -> Destinations:
     if settings.msg91_authkey is None:
         raise ConfigurationError(
@@ -106,13 +111,14 @@ def _from_environment(default: Path, settings: Settings) -> Destinations:
             name=DEFAULT_NAME,
             authkey=settings.msg91_authkey.get_secret_value(),
             write_keys=[settings.write_key.get_secret_value()] if settings.write_key else [],
+            callbacks=CallbacksModel(
+                secrets=[settings.callback_secret.get_secret_value()] if settings.callback_secret else []
+            ),
         )
     except ValidationError as error:
         raise ConfigurationError(
             [
-                Problem(
-                    sentence(details), variable_of("write_key" if "write_keys" in details["loc"] else "msg91_authkey")
-                )
+                Problem(sentence(details), variable_of(_setting_at(details["loc"])))
                 for details in error.errors(include_url=False)
             ]
         ) from None

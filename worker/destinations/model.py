@@ -51,12 +51,15 @@ class ActionPolicy:
         time_to_live: Age of an event at which its delivery expires; None for never.
         in_doubt: What becomes of a delivery that may have been sent.
         in_doubt_grace: How long a delivery report is waited for before that.
+        report_window: How long after its request the reports of a delivery should have come; None when none are
+            expected.
     """
 
     retry: RetryPolicy
     time_to_live: float | None
     in_doubt: InDoubt
     in_doubt_grace: float
+    report_window: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,11 @@ class Destinations:
     def by_integration_name(self, name: str) -> tuple[Destination, ...]:
         """Return the destinations that a name in an integrations object means; ``MSG91`` means all."""
         return tuple(destination for destination in self.all if name in destination.integration_names)
+
+    def sharing_account(self, destination: Destination) -> frozenset[str]:
+        """Return the names of the destinations that send through the same account, its own among them."""
+        account = destination.base_url, destination.authkey
+        return frozenset(one.name for one in self.all if (one.base_url, one.authkey) == account)
 
     @property
     def fingerprint(self) -> str:

@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
+from worker.intake.callback_endpoint import CallbackEndpoint
 from worker.intake.clevertap import ClevertapEndpoint
 from worker.intake.door import Door
 from worker.intake.endpoints import (
@@ -55,6 +56,7 @@ def create_app(door: Door) -> Starlette:
         Route("/api/s/s2s/{call}", tracking),
         Route("/v1/webhooks/{source}/{destination}", WebhookEndpoint(door, "webhook")),
         Route("/v1/clevertap/{destination}", ClevertapEndpoint(door, "clevertap")),
+        Route("/v1/callbacks/{destination}/{channel:path}", CallbackEndpoint(door, "callback")),
         Route("/v1/deliveries/{message_id:path}", DeliveriesEndpoint(door, "deliveries")),
         Route("/healthz", HealthEndpoint(door, "health")),
         Route("/readyz", ReadyEndpoint(door, "health")),

@@ -16,7 +16,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from worker.delivery import LATENCY_BOUNDS, Kind, State, read_measures
+from worker.delivery import LATENCY_BOUNDS, Awaiting, Kind, State, read_measures
 from worker.delivery.counters import EVENT_FIELDS
 from worker.delivery.states import BY_LETTER
 from worker.destinations import Destinations
@@ -58,6 +58,7 @@ def metrics_of(core: Core, destinations: Destinations, messages: int | None) -> 
     counters = {name.decode(): int(value) for name, value in raw.items()}
     yield from _events(counters)
     yield from _deliveries(counters)
+    yield from _unreported(core, counters)
     yield from _queue(core, counters, messages)
     yield from _lanes(core, destinations)
     yield from _measures(core, counters)
@@ -102,6 +103,26 @@ def _deliveries(counters: dict[str, int]) -> Iterator[Metric]:
             created.add_metric(about, value)
     yield entered
     yield created
+
+
+def _unreported(core: Core, counters: dict[str, int]) -> Iterator[Metric]:
+    awaited, overdue = Awaiting(core.store, core.ledger).counts()
+    yield GaugeMetricFamily(
+        "msg91_requests_awaiting_report", "Requests whose delivery reports are awaited.", value=awaited
+    )
+    yield GaugeMetricFamily(
+        "msg91_requests_unreported", "Requests with deliveries whose reports are overdue.", value=overdue
+    )
+    total = CounterMetricFamily(
+        "msg91_deliveries_unreported",
+        "Deliveries that were accepted and not reported within their report window.",
+        labels=["destination", "action"],
+    )
+    for name, value in sorted(counters.items()):
+        kind, *about = name.split("|")
+        if kind == "unreported" and len(about) == 2:
+            total.add_metric(about, value)
+    yield total
 
 
 def _queue(core: Core, counters: dict[str, int], messages: int | None) -> Iterator[Metric]:
@@ -155,6 +176,14 @@ def _measures(core: Core, counters: dict[str, int]) -> Iterator[Metric]:
     for (door, code), count in sorted(measured.refused.items()):
         refused.add_metric([door, code], count)
     yield refused
+    callbacks = CounterMetricFamily(
+        "msg91_callbacks",
+        "Delivery reports and inbound messages that MSG91 called back, and what came of them.",
+        labels=["destination", "kind", "outcome"],
+    )
+    for labels, count in sorted(measured.callbacks.items()):
+        callbacks.add_metric(list(labels), count)
+    yield callbacks
     latency = HistogramMetricFamily(
         "msg91_delivery_latency_seconds",
         "From the acceptance of an event until MSG91 has taken its message.",

@@ -7,6 +7,7 @@ from typing import Any, Final
 from worker import __version__
 from worker.delivery import State
 from worker.events import MESSAGE_ID_LENGTH, TYPES
+from worker.intake.callbacks import CHANNELS, INBOUND, SMS, WHATSAPP
 from worker.intake.limits import Limits
 from worker.intake.tracking import BATCH, CALLS, METRICS
 from worker.intake.webhooks import SOURCES
@@ -26,7 +27,12 @@ _MEANINGS: Final = {
     "413": "A limit is exceeded: the size of the body or of an event, or the number of events.",
     "415": "A content encoding that is not read here.",
     "429": "Nothing can be accepted now; come back after `Retry-After` seconds.",
-    "503": "Not ready.",
+    "503": "Not ready; or nothing can be taken now, come back after `Retry-After` seconds.",
+}
+_CALLBACKS: Final = {
+    SMS: "delivery reports of SMS",
+    WHATSAPP: "delivery reports of WhatsApp, and inbound messages",
+    INBOUND: "inbound messages of WhatsApp",
 }
 _OBJECT: Final[Json] = {"type": ["object", "null"]}
 
@@ -43,12 +49,13 @@ def description(limits: Limits | None = None) -> Json:
         "info": {
             "title": "msg91-destination: the HTTP door",
             "version": __version__,
-            "description": "Segment's tracking API, webhooks of other systems, and what became of an event. "
+            "description": "Segment's tracking API, webhooks of other systems, MSG91's callbacks, and what became of "
+            "an event. "
             "Bodies are JSON whatever their content type says (browsers send text/plain), plain or gzip. "
             f"An event may have {limits.event} bytes, a request {limits.body} bytes and {limits.events} events.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": {**_tracking(limits), **_webhooks(), **_looking()},
+        "paths": {**_tracking(limits), **_webhooks(), **_callbacks(), **_looking()},
         "components": {"schemas": _schemas(limits), "securitySchemes": _security(), "responses": _refusals()},
     }
 
@@ -120,6 +127,47 @@ def _webhooks() -> Json:
     }
 
 
+def _callbacks() -> Json:
+    secrets: list[Json] = [{"token": []}, {"callbackSecret": []}, {"callbackToken": []}]
+    refusals = ("400", "401", "403", "404", "408", "413", "415", "503")
+    reply = {"$ref": "#/components/schemas/Taken"}
+    success = {"description": "The store has it.", "content": {"application/json": {"schema": reply}}}
+    parameters = [_parameter("destination", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,32}$"})]
+    # MSG91's reports have many shapes, some of them the account's own: any object is read as far as it goes.
+    one: Json = {"type": "object", "properties": {"status": {}, "requestId": {}, "CRQID": {}}}
+    several: Json = {"type": "array", "minItems": 1, "items": one}
+    form: Json = {
+        "type": "object",
+        "properties": {"data": {"type": "string", "description": "JSON, as webhook version v2 has it."}},
+    }
+    found: Json = {}
+    for channel in CHANNELS:
+        name = channel.replace("/", "_")
+        content: Json = {"application/json": {"schema": {"anyOf": [one, several]}}}
+        if channel == SMS:
+            content["application/x-www-form-urlencoded"] = {"schema": form}
+        found[f"/v1/callbacks/{{destination}}/{channel}"] = {
+            "post": {
+                "summary": f"What MSG91 calls back: {_CALLBACKS[channel]}",
+                "operationId": f"take_callback_{name}",
+                "tags": ["Callbacks"],
+                "security": secrets,
+                "parameters": parameters,
+                "requestBody": {"required": True, "content": content},
+                "responses": {"200": success, **{code: _refused(code) for code in refusals}},
+            },
+            "get": {
+                "summary": "Whether address and secret are right",
+                "operationId": f"try_callback_{name}",
+                "tags": ["Callbacks"],
+                "security": secrets,
+                "parameters": parameters,
+                "responses": {"200": success, **{code: _refused(code) for code in ("401", "403", "404", "408")}},
+            },
+        }
+    return found
+
+
 def _looking() -> Json:
     def get(summary: str, name: str, reply: Json, *others: str, security: list[Json], **more: Any) -> Json:
         return {
@@ -179,7 +227,7 @@ def _refusals() -> Json:
             "description": meaning,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}},
         }
-        if code == "429":
+        if code in ("429", "503"):
             found[code]["headers"] = {
                 "Retry-After": {"required": True, "schema": {"type": "integer", "minimum": 1, "maximum": 300}}
             }
@@ -196,6 +244,18 @@ def _security() -> Json:
             "description": "As Jitsu sends it.",
         },
         "token": {"type": "http", "scheme": "bearer", "description": "The token of the webhook, or of the door."},
+        "callbackSecret": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Webhook-Secret",
+            "description": "A secret of `callbacks`; another name may be configured.",
+        },
+        "callbackToken": {
+            "type": "apiKey",
+            "in": "query",
+            "name": "token",
+            "description": "A secret of `callbacks`, where a webhook has no headers of its own.",
+        },
         "signature": {
             "type": "apiKey",
             "in": "header",

@@ -7,11 +7,13 @@
 | 403 | ``origin_not_allowed`` | a browser's page that may not send |
 | 404, 405 | ``not_found``, ``method_not_allowed`` | no such address |
 | 408 | ``too_slow`` | the request did not arrive in time |
-| 413 | ``too_large``, ``event_too_large``, ``too_many_events`` | over a limit |
+| 413 | ``too_large``, ``event_too_large``, ``too_many_events``, ``too_many_reports`` | over a limit |
 | 415 | ``encoding_unknown``, ``type_unknown`` | a content encoding or type that is not read here |
 | 429 | ``queue_full``, ``store_away``, ``broker_away``, ``busy`` | come back after ``Retry-After`` seconds |
+| 503 | ``store_away``, ``busy``, ``not_taken`` | the same, to MSG91's callbacks |
 
-The clients of Segment retry 429 after ``Retry-After`` and ignore that header on 503; so what passes by itself is a 429.
+The clients of Segment retry 429 after ``Retry-After`` and ignore that header on 503; so what passes by itself is a 429
+to them. How MSG91 repeats its callbacks is not known; what repeats a webhook at all repeats it after a 503.
 """
 
 from __future__ import annotations

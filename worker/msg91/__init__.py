@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from worker.msg91.errors import CallRefused, ClientSettingError, InvalidNumber, Msg91Error, UnexpectedAnswer
     from worker.msg91.numbers import PhoneNumbers, mask
     from worker.msg91.otp import Verification, Verified
+    from worker.msg91.reports import (
+        REPORT_NAMES,
+        Inbound,
+        Report,
+        Verdict,
+        read_inbound,
+        read_reports,
+        read_whatsapp,
+    )
     from worker.msg91.segmento import EventType, FailedEvent
     from worker.msg91.templates import FlowTemplate, Preview, TemplateVersion, fill_template
     from worker.msg91.text import TextSize, measure
@@ -49,6 +58,7 @@ __all__ = [
     "HEADER_KINDS",
     "MEDIA_KINDS",
     "MOST_TEMPLATES",
+    "REPORT_NAMES",
     "SESSION_KINDS",
     "Answer",
     "AnswerClass",
@@ -63,6 +73,7 @@ __all__ = [
     "FailedEvent",
     "Fetched",
     "FlowTemplate",
+    "Inbound",
     "IntegratedNumber",
     "InvalidNumber",
     "ListedTemplate",
@@ -71,10 +82,12 @@ __all__ = [
     "Msg91Error",
     "PhoneNumbers",
     "Preview",
+    "Report",
     "Request",
     "TemplateVersion",
     "TextSize",
     "UnexpectedAnswer",
+    "Verdict",
     "Verification",
     "Verified",
     "WhatsAppTemplate",
@@ -89,8 +102,11 @@ __all__ = [
     "mask_numbers",
     "measure",
     "read_answer",
+    "read_inbound",
     "read_numbers",
+    "read_reports",
     "read_templates",
+    "read_whatsapp",
     "session_message",
     "single_template",
 ]
@@ -105,6 +121,7 @@ _MODULES: Final = {
     "errors": ("CallRefused", "ClientSettingError", "InvalidNumber", "Msg91Error", "UnexpectedAnswer"),
     "numbers": ("PhoneNumbers", "mask"),
     "otp": ("Verification", "Verified"),
+    "reports": ("REPORT_NAMES", "Inbound", "Report", "Verdict", "read_inbound", "read_reports", "read_whatsapp"),
     "segmento": ("EventType", "FailedEvent"),
     "templates": ("FlowTemplate", "Preview", "TemplateVersion", "fill_template"),
     "text": ("TextSize", "measure"),

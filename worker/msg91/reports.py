@@ -124,7 +124,7 @@ WORDS: Final = MappingProxyType(
 )
 
 #: Which keys may hold what, the likelier first; compared without case and underscores.
-NAMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+REPORT_NAMES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "recipient": ("number", "telNum", "mobile", "mobiles", "customerNumber", "to", "phone"),
         "request_id": ("requestId", "request_id", "campaignRequestId"),
@@ -146,18 +146,33 @@ def read_reports(
     Args:
         content_type: As it came; a form is also recognised by its look.
         body: The body; bounded by the door.
-        names: Which key holds what, for the template-defined webhook; wins over ``NAMES``.
+        names: Which key holds what, for the template-defined webhook; wins over ``REPORT_NAMES``.
         channel: ``sms`` or ``whatsapp``; says which field names to expect where they differ.
 
     Raises:
         ValueError: it is no report in any known shape; the message says what was expected.
     """
+    return _reports(_document(content_type, body), names, channel)
+
+
+def read_whatsapp(content_type: str, body: bytes, *, names: Mapping[str, str] | None = None) -> list[Report | Inbound]:
+    """Read one call of a WhatsApp webhook, which may carry reports, inbound messages, or both.
+
+    Args:
+        content_type: As it came.
+        body: The body; bounded by the door.
+        names: As in `read_reports`.
+
+    Raises:
+        ValueError: as `read_reports`.
+    """
+    found: list[Report | Inbound] = []
     document = _document(content_type, body)
-    wanted = {key: (*((names[key],) if names and key in names else ()), *NAMES[key]) for key in NAMES}
-    found = [_report(entry, wanted, channel) for entry in _entries(document)]
-    if not found:
-        msg = "a delivery report: expected an object, a list of objects, or a form with the field data"
-        raise ValueError(msg)
+    for entry in document if isinstance(document, list) and document else [document]:
+        if isinstance(entry, dict) and is_inbound(entry):
+            found.append(_inbound(_unpacked(entry)))
+        else:
+            found += _reports(entry, names, "whatsapp")
     return found
 
 
@@ -184,6 +199,15 @@ def is_inbound(document: Mapping[str, Any]) -> bool:
     if direction in ("0", "inbound", "in"):
         return True
     return _first(unpacked, ("status", "eventName")) is None and _first(unpacked, ("customerNumber",)) is not None
+
+
+def _reports(document: Any, names: Mapping[str, str] | None, channel: str) -> list[Report]:
+    wanted = {key: (*((names[key],) if names and key in names else ()), *REPORT_NAMES[key]) for key in REPORT_NAMES}
+    found = [_report(entry, wanted, channel) for entry in _entries(document)]
+    if not found:
+        msg = "a delivery report: expected an object, a list of objects, or a form with the field data"
+        raise ValueError(msg)
+    return found
 
 
 def _document(content_type: str, body: bytes) -> Any:

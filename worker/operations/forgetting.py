@@ -202,7 +202,7 @@ class _Eraser:
 
     def _request(self, tokens: list[str]) -> None:
         store = self.core.store
-        fields = [*self._hashes, *(f"_report:{one}" for one in self._hashes)]
+        fields = [f"{label}{one}" for label in ("", "_report:", "_at:") for one in self._hashes]
 
         def read() -> list[list[bytes | None]]:
             pipe = store.client.pipeline(transaction=False)

@@ -15,6 +15,7 @@ from worker.cli.config import app
 from worker.configuration.model import DestinationModel
 
 GOOD = "destinations:\n  - name: shop\n    authkey: ${KEY}\n    write_keys: [TOPSECRET-write-key-WXYZ]\n"
+GOOD += "    callbacks: {secrets: TOPSECRET-callback-secret-QRST}\n"
 
 
 @pytest.fixture

@@ -302,6 +302,14 @@ def test_missing_phonebook_is_found_at_start(tmp_path: Path) -> None:
         ("    actions: {zzz: {}}", "there is no such action. The actions are send_sms"),
         ("    mode: allow-list\n    allow_list: [123]", "5:18: destinations[0].allow_list[0]: "),
         ("    actions: {send_sms: {horizon: 80h}}", "4:35: destinations[0].actions.send_sms.horizon: 288000 s is"),
+        (
+            "    callbacks: {secrets: '0123456789abcdef'}\n    actions: {send_otp: {report_window: 80h}}",
+            "5:41: destinations[0].actions.send_otp.report_window: 288000 s is",
+        ),
+        (
+            "    actions: {send_sms: {report_window: 1h}}",
+            "4:41: destinations[0].actions.send_sms.report_window: no report can come",
+        ),
     ],
 )
 def test_checks_across_keys_name_their_place(tmp_path: Path, keys: str, expected: str) -> None:
@@ -324,6 +332,28 @@ def test_horizon_is_measured_by_the_settings(tmp_path: Path) -> None:
     assert only(tmp_path, keys)
     with pytest.raises(ConfigurationError, match="not shorter than the life of a record"):
         only(tmp_path, keys, MSG91_DESTINATION_RECORD_TTL="5h", MSG91_DESTINATION_REPORT_WINDOW="1h")
+
+
+def test_reports_are_expected_where_they_can_come(tmp_path: Path) -> None:
+    """With a secret, of actions with a correlation id, within the time of the settings, unless an action says else."""
+    keys = """\
+    callbacks: {secrets: 0123456789abcdef}
+    actions: {send_otp: {report_window: 30m}, send_flow_sms: {report_window: 0s}}
+    whatsapp: {correlation: false}
+"""
+    found = only(tmp_path, keys, MSG91_DESTINATION_REPORT_WINDOW="5h")
+    windows = {name: policy.report_window for name, policy in found.policies.items() if policy.report_window}
+    assert windows == {"send_sms": 5 * 3600, "send_otp": 1800}
+    assert not any(policy.report_window for policy in only(tmp_path, "").policies.values())
+
+
+def test_the_environment_alone_can_take_callbacks() -> None:
+    """Without a destinations file one variable has the secret; a bad one is named."""
+    environ = {"MSG91_AUTHKEY": KEY, "MSG91_DESTINATION_CALLBACK_SECRET": "0123456789abcdef"}
+    (found,) = load_destinations(None, environ)
+    assert [one.get_secret_value() for one in found.configuration.callbacks.secrets] == ["0123456789abcdef"]
+    with pytest.raises(ConfigurationError, match="MSG91_DESTINATION_CALLBACK_SECRET"):
+        load_destinations(None, {**environ, "MSG91_DESTINATION_CALLBACK_SECRET": "with space"})
 
 
 # -- loading again ----------------------------------------------------------------------------------------------

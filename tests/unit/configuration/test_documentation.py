@@ -14,6 +14,8 @@ from worker.actions import ACTIONS
 from worker.configuration.model import (
     FAMILIES,
     ActionModel,
+    CallbackFieldsModel,
+    CallbacksModel,
     ClevertapModel,
     DestinationModel,
     DestinationsFile,
@@ -34,6 +36,8 @@ ENVIRON = {"MSG91_AUTHKEY": "k" * 24, "MSG91_STAGING_AUTHKEY": "k" * 24, "STAGIN
 SECTIONS: dict[str, type[BaseModel]] = {
     "A destination": DestinationModel,
     "Webhooks": WebhooksModel,
+    "Callbacks": CallbacksModel,
+    "Fields of callbacks": CallbackFieldsModel,
     "A lane": LaneModel,
     "An action": ActionModel,
     "One-time passwords": OtpModel,

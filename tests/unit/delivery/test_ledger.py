@@ -275,7 +275,7 @@ def test_every_recipient_is_found_in_the_index(bench: Bench) -> None:
     claim = bench.ledger.request(token)
     assert claim is not None
     assert claim.deliveries == {recipient_hash(awkward): one.key}
-    assert bench.ledger.report(recipient=awkward, delivered=True, token=token) == "recorded"
+    assert bench.ledger.report(recipient=awkward, delivered=True, token=token).outcome == "recorded"
 
 
 def test_no_delivery_key_looks_like_an_option() -> None:

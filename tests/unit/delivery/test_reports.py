@@ -12,7 +12,7 @@ ACCEPTED = Outcome(State.ACCEPTED)
 
 def report(bench: Bench, number: int, *, delivered: bool = True, **join: str) -> str:
     """A report on the message to one of the bench's recipients."""
-    return bench.ledger.report(recipient=slip(number).recipient, delivered=delivered, reason="DND", **join)
+    return bench.ledger.report(recipient=slip(number).recipient, delivered=delivered, reason="DND", **join).outcome
 
 
 def test_a_report_by_token_is_recorded(bench: Bench) -> None:
@@ -189,3 +189,98 @@ def test_a_report_settles_what_was_given_up_in_doubt(bench: Bench) -> None:
     assert bench.states() == {"delivered": 1}
     assert bench.ledger.attention(State.DEAD) == []
     assert bench.ledger.kept([slip(0).key]) == [None]
+
+
+@pytest.mark.parametrize(
+    ("words", "ends"),
+    [
+        (((True, "e200"), (False, "e100")) * 2, "delivered"),
+        (((False, "e200"), (True, "e100")) * 2, "undelivered"),
+        (((False, "e100"), (True, "e200")) * 2, "delivered"),
+        (((True, "e100"), (False, "e200")) * 2, "undelivered"),
+        (((True, "e100"), (False, "e100")) * 2, "delivered"),
+        (((False, "n100"), (True, "n100")) * 2, "delivered"),
+        (((True, "e200"), (False, "n100")), "undelivered"),
+        (((True, "e200"), (False, "")), "undelivered"),
+    ],
+)
+@pytest.mark.parametrize("early", [False, True])
+def test_reports_are_put_in_order_by_their_own_time(
+    bench: Bench, words: tuple[tuple[bool, str], ...], ends: str, early: bool
+) -> None:
+    """The later word counts in whatever order they come, of two at once the good one, else the last to come."""
+    token, _ = bench.claim([slip(0)])
+    if not early:
+        bench.settle([slip(0)], ACCEPTED, token=token)
+    for delivered, at in words:
+        report(bench, 0, token=token, delivered=delivered, at=at)
+    if early:
+        bench.settle([slip(0)], ACCEPTED, token=token)
+    assert bench.states() == {ends: 1}
+
+
+def taken(bench: Bench, number: int, **join: str) -> str:
+    """A report that only says that MSG91 has the message."""
+    return bench.ledger.report(recipient=slip(number).recipient, delivered=None, **join).outcome
+
+
+def test_what_msg91_has_taken_is_in_doubt_no_more(bench: Bench) -> None:
+    """A report that it was sent proves that it arrived: the doubt ends as accepted, and the final word still joins."""
+    token = bench.doubt([slip(0)])
+    assert [taken(bench, 0, token=token) for _ in range(2)] == ["settled", "repeated"]
+    assert bench.states() == {"accepted": 1}
+    assert bench.ledger.attention(State.IN_DOUBT) == []
+    assert report(bench, 0, token=token, delivered=False) == "recorded"
+    assert taken(bench, 0, token=token) == "outdated"
+    assert bench.states() == {"undelivered": 1}
+
+
+def test_what_msg91_has_taken_is_not_sent_again(bench: Bench) -> None:
+    """What waits to be repeated, or was given up, is accepted once a report says that MSG91 has it."""
+    token = bench.doubt([slip(0)])
+    batch = send_again(bench, token)
+    assert taken(bench, 0, token=token) == "settled"
+    _, blocked = bench.claim([slip(0)], batch=batch)
+    assert set(blocked) == {0}
+    given_up = bench.doubt([slip(1)])
+    dead = Outcome(State.DEAD, "dropped", b"{}")
+    bench.ledger.settle([slip(1)], [dead], expect=Expectation("i", given_up), about=ABOUT)
+    assert taken(bench, 1, token=given_up) == "settled"
+    assert bench.states() == {"accepted": 2}
+
+
+def test_taken_never_hides_a_final_word_that_waits(bench: Bench) -> None:
+    """Before the answer, by token or by request id: "sent" after "delivered" leaves "delivered"."""
+    token, _ = bench.claim(slips(2))
+    assert report(bench, 0, token=token) == "pending"
+    assert taken(bench, 0, token=token) == "outdated"
+    assert report(bench, 1, request_id="abc123") == "early"
+    assert taken(bench, 1, request_id="abc123") == "early"
+    bench.settle(slips(2), ACCEPTED, token=token, request_id="abc123")
+    assert bench.states() == {"delivered": 2}
+
+
+def test_the_answer_may_have_named_the_message_alone(bench: Bench) -> None:
+    """A single WhatsApp message is answered with the message's id; its report has another id of the request as well."""
+    bench.send([slip(0)], ACCEPTED, request_id="of-the-message")
+    assert report(bench, 0, request_id="of-the-request", message_id="of-the-message") == "recorded"
+
+
+def test_reports_of_another_account_touch_nothing(bench: Bench) -> None:
+    """Whoever calls back for one destination changes no delivery of another."""
+    token = bench.send([slip(0)], ACCEPTED, request_id="abc123")
+    for join in ({"token": token}, {"request_id": "abc123"}):
+        found = bench.ledger.report(
+            recipient=slip(0).recipient, delivered=True, destinations=frozenset({"other"}), **join
+        )
+        assert (found.outcome, found.key) == ("unmatched", "")
+    assert bench.states() == {"accepted": 1}
+
+
+def test_a_delivery_can_be_found_without_a_verdict(bench: Bench) -> None:
+    """The delivery of a report with an unknown status is named, and stays what it is; nothing waits for it either."""
+    bench.send([slip(0)], ACCEPTED, request_id="abc123")
+    assert bench.ledger.reported(recipient=slip(0).recipient, request_id="abc123") == slip(0).key
+    assert bench.ledger.reported(recipient=slip(0).recipient, request_id="unknown") == ""
+    assert bench.store.client.exists(bench.store.keys.request_id("unknown")) == 0
+    assert bench.states() == {"accepted": 1}

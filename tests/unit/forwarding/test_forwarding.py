@@ -219,7 +219,7 @@ def test_a_report_settles_doubt(house: House) -> None:
     house.answers = [answer(AnswerClass.UNKNOWN, code="read_timeout")]
     house.forward(track(A, "1"))
     token = house.requests[0]["CRQID"]
-    assert house.ledger.report(recipient=str(A), delivered=True, token=token) == "settled"
+    assert house.ledger.report(recipient=str(A), delivered=True, token=token).outcome == "settled"
     house.run_due(3600)
     assert house.states() == {"delivered": 1}
     assert len(house.requests) == 1
@@ -368,7 +368,7 @@ def test_a_report_that_comes_before_the_answer_waits_for_it(house: House) -> Non
     """A report by MSG91's request id may overtake the answer that tells us the id: it is applied when that comes."""
 
     def report_first(_request: Request) -> Answer:
-        found = house.ledger.report(recipient=str(A), delivered=True, request_id=ACCEPTED.request_id or "")
+        found = house.ledger.report(recipient=str(A), delivered=True, request_id=ACCEPTED.request_id or "").outcome
         assert found == "early"
         return ACCEPTED
 
@@ -382,6 +382,6 @@ def test_a_report_without_a_number_joins_a_request_of_one(house: House) -> None:
     house.forward(track(A, "1"))
     house.forward(track(A + 1, "2"), track(A + 2, "3"))
     one, two = (request["CRQID"] for request in house.requests)
-    assert house.ledger.report(recipient="", delivered=False, token=one, reason="absent") == "recorded"
-    assert house.ledger.report(recipient="", delivered=True, token=two) == "unmatched"
+    assert house.ledger.report(recipient="", delivered=False, token=one, reason="absent").outcome == "recorded"
+    assert house.ledger.report(recipient="", delivered=True, token=two).outcome == "unmatched"
     assert house.states() == {"accepted": 2, "undelivered": 1}

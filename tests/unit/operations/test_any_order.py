@@ -165,8 +165,8 @@ class Operators(RuleBasedStateMachine):
         """By an operator."""
         in_doubt.accept(self.desk.core, DOUBTS, by="x")
 
-    @rule(delivered=st.booleans(), pick=st.integers(0, 1000))
-    def reports_come(self, delivered: bool, pick: int) -> None:
+    @rule(delivered=st.sampled_from([True, False, None]), pick=st.integers(0, 1000))
+    def reports_come(self, delivered: bool | None, pick: int) -> None:
         """On anything that was ever sent."""
         tokens = [str(one.about["token"]) for one in self.desk.core.journal.newest_first() if one.about.get("token")]
         token = tokens[pick % len(tokens)] if tokens else "none"

@@ -190,8 +190,8 @@ def test_reports_on_them_are_nobodys(desk: Desk) -> None:
     desk.bring(Answer(REFUSED.klass.__class__.ACCEPTED, request_id="abcdefgh12345678"), A, OTHER)
     token = desk.record(next(desk.core.journal.newest_first()).key).ref
     erase(desk)
-    assert desk.core.ledger.report(recipient=str(A), delivered=True, token=token) == "unmatched"
-    assert desk.core.ledger.report(recipient=str(OTHER), delivered=True, token=token) == "recorded"
+    assert desk.core.ledger.report(recipient=str(A), delivered=True, token=token).outcome == "unmatched"
+    assert desk.core.ledger.report(recipient=str(OTHER), delivered=True, token=token).outcome == "recorded"
     assert desk.states() == {"accepted": 1, "delivered": 1}
 
 

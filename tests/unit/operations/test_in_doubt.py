@@ -91,7 +91,7 @@ def test_accept_says_by_whom(desk: Desk) -> None:
     claim = desk.core.ledger.request(record.ref)
     assert claim is not None
     assert claim.deliveries == {recipient_hash(str(A)): key}
-    assert desk.core.ledger.report(recipient=str(A), delivered=True, token=record.ref) == "recorded"
+    assert desk.core.ledger.report(recipient=str(A), delivered=True, token=record.ref).outcome == "recorded"
     assert [line.about.get("by") for line in desk.core.journal.of(key)][1] == "asha"
 
 
