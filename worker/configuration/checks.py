@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from worker.configuration.model import FAMILIES, DestinationModel
+from worker.configuration.onward import ReceiverModel, is_plain
 from worker.configuration.source import Key
 
 __all__ = ["Finding", "errors_of", "warnings_of"]
@@ -44,6 +45,7 @@ def errors_of(model: DestinationModel, *, record_ttl: float) -> Iterator[Finding
         yield Finding(("mode",), "there is no allow_list", "Add one, or use mode: dry to send nothing")
     yield from _lanes(model)
     yield from _whatsapp(model)
+    yield from _onward(model)
     for name, action in model.actions.items():
         if action.horizon >= record_ttl:
             yield Finding(
@@ -84,6 +86,31 @@ def _whatsapp(model: DestinationModel) -> Iterator[Finding]:
         yield Finding(("whatsapp", "default_number"), "it is none of numbers", "Add it there, or take one of them")
     if "templates_ttl" in whatsapp.model_fields_set and not whatsapp.check_templates:
         yield Finding(("whatsapp", "templates_ttl"), "it has no effect without check_templates", "Remove it")
+
+
+def _onward(model: DestinationModel) -> Iterator[Finding]:
+    onward = model.onward
+    receivers: list[tuple[Key, ReceiverModel]] = [
+        *((("onward", "tracking", number), one) for number, one in enumerate(onward.tracking)),
+        *((("onward", "callbacks", number), one) for number, one in enumerate(onward.callbacks)),
+    ]
+    names: set[str] = set()
+    for place, receiver in receivers:
+        if receiver.name in names:
+            yield Finding((*place, "name"), "another receiver has this name already", "Choose another")
+        names.add(receiver.name)
+        if not receiver.addresses:
+            yield Finding(place, "it has no address", "Add report_url, inbound_url, or both")
+        for name, address in receiver.addresses.items():
+            if is_plain(address) and not receiver.allow_http:
+                yield Finding((*place, name), "it would be told unencrypted", "Use https, or add allow_http: true")
+    reply, place = onward.auto_reply, ("onward", "auto_reply")
+    if reply is None:
+        return
+    if (reply.text is None) == (reply.template is None):
+        yield Finding(place, "expected either text or template", "Give one of the two")
+    if not model.whatsapp.numbers and model.whatsapp.default_number is None:
+        yield Finding(place, "the destination has no integrated number", "Add whatsapp: {numbers: …}")
 
 
 def warnings_of(model: DestinationModel, *, base_url: str, literal_authkey: bool) -> Iterator[Finding]:
