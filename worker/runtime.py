@@ -30,6 +30,7 @@ from worker.msg91.answers import Answer
 from worker.msg91.approvals import ApprovedTemplates
 from worker.msg91.client import Msg91Client, Request
 from worker.msg91.receiver import ReceiverClient
+from worker.onward import Remembering
 from worker.sending import Client, Sender, Timing
 from worker.settings import Settings
 
@@ -225,5 +226,6 @@ def build_runtime(
         sealing=core.batches.sealing,
         trust=trust,
     )
-    forwarder = Forwarder(core.store, core.batches, sender, destinations)
+    remember = Remembering(core.store, core.ledger.retention)
+    forwarder = Forwarder(core.store, core.batches, sender, destinations, remember)
     return Runtime(core, sender, forwarder, clients, measures, trust, stopping)

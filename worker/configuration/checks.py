@@ -99,7 +99,7 @@ def _onward(model: DestinationModel) -> Iterator[Finding]:
         if receiver.name in names:
             yield Finding((*place, "name"), "another receiver has this name already", "Choose another")
         names.add(receiver.name)
-        if not receiver.addresses:
+        if not receiver.addresses and place[1] == "callbacks":
             yield Finding(place, "it has no address", "Add report_url, inbound_url, or both")
         for name, address in receiver.addresses.items():
             if is_plain(address) and not receiver.allow_http:

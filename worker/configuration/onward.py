@@ -13,7 +13,10 @@ from pydantic_core import PydanticCustomError
 from worker.configuration.base import Key, Model, one_or_many
 from worker.configuration.quantities import AsText, Seconds, Whole, read_identifier
 
-__all__ = ["AutoReplyModel", "CallbackModel", "OnwardModel", "ReceiverModel", "TrackingModel", "is_plain"]
+__all__ = ["SEGMENT", "AutoReplyModel", "CallbackModel", "OnwardModel", "ReceiverModel", "TrackingModel", "is_plain"]
+
+#: Where Segment takes events.
+SEGMENT = SecretStr("https://api.segment.io")
 
 _EXPECTED = "expected an address like https://receiver.example/path"
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -65,15 +68,16 @@ class ReceiverModel(Model):
     @property
     def addresses(self) -> dict[str, SecretStr]:
         """Its addresses by their keys."""
-        found = {name: getattr(self, name, None) for name in ("url", "report_url", "inbound_url")}
-        return {name: address for name, address in found.items() if address is not None}
+        found = ((name, getattr(self, name, None)) for name in ("url", "report_url", "inbound_url"))
+        return {name: address for name, address in found if address is not None}
 
 
 class TrackingModel(ReceiverModel):
     """A tracking API: Segment's, or one that takes the same calls."""
 
-    url: Address = Field(
-        default=SecretStr("https://api.segment.io"), description="Where it is; `/v1/track` is added to it."
+    url: Address | None = Field(
+        default=None,
+        description="Where it is; `/v1/track` is added to it. Without it: Segment's, `https://api.segment.io`.",
     )
     write_key: Key = Field(description="The write key of the source, best as `${NAME}`.")
     secret: Key | None = Field(default=None, description="What bodies are signed with. Without it: no signature.")

@@ -3,6 +3,7 @@
 from .attention import Attention, sweep
 from .backoff import RetryPolicy
 from .batches import PRIORITY_QUEUE, Batch, Batches, EventCounts, Kind, Look, new_id
+from .contacts import Contacts
 from .counters import Counts, Reconciliation, fold, read_counts, reconcile
 from .errors import (
     DeliveryError,
@@ -17,6 +18,7 @@ from .keys import Keys, delivery_key, recipient_hash
 from .lanes import Ending, Grant, LaneLimits, Lanes, LaneStatus, Verdict
 from .ledger import Claim, Expectation, Ledger, Outcome, Retention, Slip, Waiting
 from .measures import LATENCY_BOUNDS, Latency, Measured, Measures, read_measures
+from .origins import Origin, Origins
 from .paging import pages
 from .records import Record
 from .schedule import Entry, Schedule
@@ -36,6 +38,7 @@ __all__ = [
     "Batches",
     "CannotOpen",
     "Claim",
+    "Contacts",
     "Counts",
     "DeliveryError",
     "Ending",
@@ -58,6 +61,8 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Note",
+    "Origin",
+    "Origins",
     "Outcome",
     "Patience",
     "Reconciliation",

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from worker.actions.receivers import Address, Receiver, Receivers
 from worker.configuration.model import CallbackModel, OnwardModel, TrackingModel
+from worker.configuration.onward import SEGMENT
 
 __all__ = ["TRACK_PATH", "receivers_of"]
 
@@ -24,7 +25,7 @@ def receivers_of(model: OnwardModel) -> Receivers:
 
 
 def _tracking(model: TrackingModel) -> Receiver:
-    address = _address(model.url)
+    address = _address(model.url or SEGMENT)
     path = address.path.rstrip("/").removesuffix(TRACK_PATH) + TRACK_PATH
     # The write key is the user name of Basic authorization, and there is no password.
     credentials = b64encode(f"{model.write_key.get_secret_value()}:".encode()).decode()
