@@ -48,6 +48,7 @@ class PostCallback(Action):
             "label": "Body",
             "description": "What is posted, as JSON.",
             "type": "object",
+            "required": True,
         },
         "phone": {
             "label": "Phone",
@@ -63,9 +64,9 @@ class PostCallback(Action):
         objection = _objection(target, kind, context)
         if objection:
             problems.add("target", objection)
-        body = fields.get("body")
+        body = fields["body"]
         if not body:
-            problems.add("body", "missing: there is nothing to post")
+            problems.add("body", "expected an object that says something, but it was empty")
         elif not is_json(body):
             problems.add("body", NO_JSON)
         problems.raise_any()

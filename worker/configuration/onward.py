@@ -127,7 +127,7 @@ class AutoReplyModel(Model):
 
 
 class OnwardModel(Model):
-    """Who is told of what MSG91 reports."""
+    """Those who hear of reports and of customers' messages."""
 
     tracking: list[TrackingModel] = Field(default=[], description="Tracking APIs that get it as events.")
     callbacks: list[CallbackModel] = Field(default=[], description="Those that get it as callbacks.")

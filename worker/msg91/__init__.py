@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from worker.msg91.api import Msg91
     from worker.msg91.approvals import ApprovedTemplates
     from worker.msg91.campaigns import Campaign, CampaignFields
-    from worker.msg91.client import Fetched, Msg91Client, Request
+    from worker.msg91.client import Fetched, Msg91Client
     from worker.msg91.codes import CODES, AnswerClass, Code
     from worker.msg91.errors import CallRefused, ClientSettingError, InvalidNumber, Msg91Error, UnexpectedAnswer
+    from worker.msg91.http import Request
     from worker.msg91.numbers import PhoneNumbers, mask
     from worker.msg91.otp import Verification, Verified
+    from worker.msg91.receiver import ReceiverClient
+    from worker.msg91.reports import Inbound, Report, Verdict
     from worker.msg91.segmento import EventType, FailedEvent
     from worker.msg91.templates import FlowTemplate, Preview, TemplateVersion, fill_template
     from worker.msg91.text import TextSize, measure
@@ -63,6 +66,7 @@ __all__ = [
     "FailedEvent",
     "Fetched",
     "FlowTemplate",
+    "Inbound",
     "IntegratedNumber",
     "InvalidNumber",
     "ListedTemplate",
@@ -71,10 +75,13 @@ __all__ = [
     "Msg91Error",
     "PhoneNumbers",
     "Preview",
+    "ReceiverClient",
+    "Report",
     "Request",
     "TemplateVersion",
     "TextSize",
     "UnexpectedAnswer",
+    "Verdict",
     "Verification",
     "Verified",
     "WhatsAppTemplate",
@@ -100,11 +107,14 @@ _MODULES: Final = {
     "api": ("Msg91",),
     "campaigns": ("Campaign", "CampaignFields"),
     "approvals": ("ApprovedTemplates",),
-    "client": ("Fetched", "Msg91Client", "Request"),
+    "client": ("Fetched", "Msg91Client"),
+    "http": ("Request",),
     "codes": ("CODES", "AnswerClass", "Code"),
     "errors": ("CallRefused", "ClientSettingError", "InvalidNumber", "Msg91Error", "UnexpectedAnswer"),
     "numbers": ("PhoneNumbers", "mask"),
     "otp": ("Verification", "Verified"),
+    "receiver": ("ReceiverClient",),
+    "reports": ("Inbound", "Report", "Verdict"),
     "segmento": ("EventType", "FailedEvent"),
     "templates": ("FlowTemplate", "Preview", "TemplateVersion", "fill_template"),
     "text": ("TextSize", "measure"),

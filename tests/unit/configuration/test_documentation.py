@@ -14,13 +14,17 @@ from worker.actions import ACTIONS
 from worker.configuration.model import (
     FAMILIES,
     ActionModel,
+    AutoReplyModel,
+    CallbackModel,
     ClevertapModel,
     DestinationModel,
     DestinationsFile,
     LaneModel,
     LanesModel,
+    OnwardModel,
     OtpModel,
     SegmentoModel,
+    TrackingModel,
     WebhooksModel,
     WhatsAppModel,
 )
@@ -40,6 +44,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "Segmento": SegmentoModel,
     "WhatsApp": WhatsAppModel,
     "CleverTap": ClevertapModel,
+    "Onward": OnwardModel,
+    "A tracking API": TrackingModel,
+    "Onward callbacks": CallbackModel,
+    "Automatic answers": AutoReplyModel,
 }
 
 
