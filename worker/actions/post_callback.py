@@ -50,6 +50,11 @@ class PostCallback(Action):
             "type": "object",
             "required": True,
         },
+        "userId": {
+            "label": "User ID",
+            "description": "Whose message it is about, for forgetting; it is not sent.",
+            "type": "string",
+        },
         "phone": {
             "label": "Phone",
             "description": "The number it is about, for mode: allow-list and for forgetting; it is not sent.",
@@ -71,6 +76,8 @@ class PostCallback(Action):
             problems.add("body", NO_JSON)
         problems.raise_any()
         payload = {"target": target, "kind": kind, "body": body}
+        if fields.get("userId"):
+            payload["userId"] = fields["userId"]
         return Prepared(payload, digits(fields.get("phone")), target, 1)
 
     def build(self, items: Sequence[dict[str, Any]], context: ActionContext, token: str) -> Request:

@@ -44,6 +44,8 @@ _KINDS: Final = {
     "video": "video",
     "file": "file",
 }
+#: Where a button says what it carries, and what stands on it.
+_BUTTON: Final = (("payload", "id"), ("text", "title"))
 
 
 def status_of(report: Report, origin: Origin | None, at_ms: int) -> dict[str, Any] | None:
@@ -84,8 +86,8 @@ def inbound_of(inbound: Inbound, origin: Origin | None, at_ms: int) -> dict[str,
         found = {name: _text(inbound, name) for name in names}
         body |= {"type": kind, kind: {name: value for name, value in found.items() if value}}
     elif kind in ("button", "interactive"):
-        payload = _payload(inbound) or text
-        body |= {"type": "button", "button": {"payload": payload, "text": text}}
+        payload, title = _pressed(inbound)
+        body |= {"type": "button", "button": {"payload": payload or text, "text": title or text}}
     else:
         body |= {"type": "text", "text": {"body": text}}
     return body
@@ -107,17 +109,17 @@ def _media(inbound: Inbound, text: str, *, caption: bool) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _payload(inbound: Inbound) -> str:
-    """What the pressed button carries, as it was sent out."""
+def _pressed(inbound: Inbound) -> tuple[str, str]:
+    """What the pressed button carries, as it was sent out, and what stands on it; either may be empty."""
     pressed = value_of(inbound.raw, "button", "interactive")
     for _ in range(2):
         if not isinstance(pressed, dict):
-            return ""
-        for name in ("payload", "id"):
-            if isinstance(pressed.get(name), str):
-                return clean(pressed[name], 256)
+            break
+        found = [next((pressed[name] for name in names if isinstance(pressed.get(name), str)), "") for names in _BUTTON]
+        if any(found):
+            return clean(found[0], 256), clean(found[1], 256)
         pressed = pressed.get("button_reply") or pressed.get("list_reply")
-    return ""
+    return "", ""
 
 
 def _text(inbound: Inbound, *names: str) -> str:

@@ -55,6 +55,9 @@ def items_of(
     identity = identity_of(read, channel)
     number = read.recipient if isinstance(read, Report) else read.sender
     about = {"phone": number} if number else {}
+    user = (
+        {"userId": origin.user_id or origin.anonymous_id} if origin and (origin.user_id or origin.anonymous_id) else {}
+    )
     return [
         *(
             Item(PublishEvent.name, f"onward-{one.name}-{identity}", {"target": one.name, **fields, **about})
@@ -64,7 +67,7 @@ def items_of(
             Item(
                 PostCallback.name,
                 f"onward-{one.name}-{identity}",
-                {"target": one.name, "kind": kind, "body": body, **about},
+                {"target": one.name, "kind": kind, "body": body, **user, **about},
             )
             for one in onward.callbacks
             if _hears(one, read, channel, origin)
@@ -84,7 +87,7 @@ def reply_of(destination: Destination, inbound: Inbound) -> Item | None:
         fields["integratedNumber"] = number
     message_id = f"auto-reply-{identity_of(inbound, 'whatsapp')}"
     if settings.template is not None:
-        return Item(SendWhatsAppTemplate.name, message_id, {**fields, "templateName": settings.template})
+        return Item(SendWhatsAppTemplate.name, message_id, {**fields, "template": settings.template})
     return Item(SendWhatsAppSession.name, message_id, {**fields, "type": "text", "text": settings.text})
 
 
