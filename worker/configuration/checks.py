@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from worker.configuration.model import FAMILIES, DestinationModel
 from worker.configuration.onward import ReceiverModel, is_plain
 from worker.configuration.source import Key
@@ -137,10 +139,10 @@ def warnings_of(model: DestinationModel, *, base_url: str, literal_authkey: bool
                 f"a key of fewer than {_SHORT_WRITE_KEY} characters can be guessed",
                 "Make one with: openssl rand -hex 16",
             )
-    for name, secret in model.webhooks:
+    for place, secret in _secrets(model):
         if secret is not None and len(secret.get_secret_value()) < _SHORT_WRITE_KEY:
             yield Finding(
-                ("webhooks", name),
+                place,
                 f"a secret of fewer than {_SHORT_WRITE_KEY} characters can be guessed",
                 "Make one with: openssl rand -hex 16",
             )
@@ -154,6 +156,17 @@ def warnings_of(model: DestinationModel, *, base_url: str, literal_authkey: bool
         yield Finding(
             ("dlt_template_id",), "a DLT template has an id of about 19 digits", "Copy it from the DLT portal"
         )
+
+
+def _secrets(model: DestinationModel) -> Iterator[tuple[Key, SecretStr | None]]:
+    """What others prove themselves with, or we sign with."""
+    for name, secret in model.webhooks:
+        yield ("webhooks", name), secret
+    for number, tracking in enumerate(model.onward.tracking):
+        yield ("onward", "tracking", number, "secret"), tracking.secret
+    for number, callbacks in enumerate(model.onward.callbacks):
+        yield ("onward", "callbacks", number, "secret"), callbacks.secret
+    yield ("onward", "pseudonym_key"), model.onward.pseudonym_key
 
 
 def _loopback(host: str) -> bool:

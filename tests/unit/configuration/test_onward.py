@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from worker.cli.main import app
 from worker.configuration import ConfigurationError
 from worker.destinations import Destination, load_destinations
 
@@ -84,6 +86,25 @@ def test_what_is_wrong_is_said_by_line(tmp_path: Path, onward: dict[str, Any], p
     assert sentence in problem.message
     assert problem.line is not None
     assert SEGMENT["write_key"] not in str(problem)
+
+
+def test_secrets_that_can_be_guessed_are_warned_of(tmp_path: Path) -> None:
+    """Short ones that bodies are signed with, or pseudonyms are derived with."""
+    loaded(tmp_path, {"pseudonym_key": "short", "callbacks": [{**CRM, "secret": "short"}]})
+    found = load_destinations(tmp_path / "destinations.yaml", {"KEY": "k" * 24}).warnings
+    assert {one.path.removeprefix("destinations[0].onward.") for one in found} == {
+        "pseudonym_key",
+        "callbacks[0].secret",
+    }
+
+
+def test_what_is_shown_of_it_holds_no_secret(tmp_path: Path) -> None:
+    """Neither keys nor addresses, which may be as good as keys, are in what ``config show`` prints."""
+    loaded(tmp_path, {"tracking": [SEGMENT], "callbacks": [CRM]})
+    environ = {"KEY": "k" * 24, "DESTINATIONS_FILE": str(tmp_path / "destinations.yaml")}
+    shown = CliRunner().invoke(app, ["config", "show"], env=environ).output
+    assert "onward" in shown
+    assert not any(one in shown for one in (SEGMENT["write_key"], CRM["secret"], "crm.example"))
 
 
 def test_an_answer_needs_a_number_to_come_from(tmp_path: Path) -> None:
