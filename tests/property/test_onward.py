@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from worker.actions import ACTIONS
+from worker.configuration.model import OnwardModel
 from worker.delivery import Origin
 from worker.destinations import Destination, load_destinations
+from worker.destinations.receivers import receivers_of
+from worker.msg91.answers import AnswerClass
+from worker.msg91.receiver import ReceiverClient
 from worker.msg91.reports import Inbound, Report, Verdict
 from worker.onward import items_of
 from worker.onward.items import reply_of
@@ -110,3 +117,23 @@ def test_whoever_writes_is_answered_by_a_line_or_not_at_all(shop: Destination, r
         assert not read.sender
     else:
         assert orjson.loads(reply.line())["payload"]["phone"] == read.sender
+
+
+@given(
+    scheme=st.sampled_from(["http", "https", "HTTPS"]),
+    host=st.text(f"{string.ascii_letters}{string.digits}.-_[]:%@ ", min_size=1, max_size=30),
+    rest=st.text(string.printable, max_size=20),
+)
+def test_whatever_address_is_taken_can_be_used(scheme: str, host: str, rest: str) -> None:
+    """An address that the configuration takes is one that the client takes: nothing fails when something leaves."""
+    try:
+        model = OnwardModel.model_validate(
+            {"callbacks": [{"name": "crm", "secret": "s" * 16, "report_url": f"{scheme}://{host}/{rest}"}]}
+        )
+    except ValidationError:
+        return
+    crm = receivers_of(model).callbacks["crm"]
+    client = ReceiverClient(
+        crm.addresses["report"].origin, transport=httpx.MockTransport(lambda _: httpx.Response(204))
+    )
+    assert client.send(crm.post("report", b"{}", {})).klass is AnswerClass.ACCEPTED

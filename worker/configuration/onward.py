@@ -19,7 +19,9 @@ __all__ = ["SEGMENT", "AutoReplyModel", "CallbackModel", "OnwardModel", "Receive
 SEGMENT = SecretStr("https://api.segment.io")
 
 _EXPECTED = "expected an address like https://receiver.example/path"
-_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+_HOST = re.compile(
+    r"(?!.{254})[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]",
+)
 _PATH = re.compile(r"[\x21\x24-\x3b\x3d\x40-\x5b\x5d-\x5f\x61-\x7e%]*")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64decode
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,10 +12,11 @@ import pytest
 
 from tests.stores import states
 from tests.unit.forwarding.conftest import track
-from tests.unit.onward.conftest import ONWARD, OURS, Shop
+from tests.unit.onward.conftest import ONWARD, OURS, Shop, destination_of
 from worker.actions.receivers import SIGNATURE
 from worker.delivery import Kind, State
 from worker.events import join
+from worker.explaining import explain_event
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.reports import Inbound, Report, Verdict
 from worker.onward import pseudonym
@@ -300,3 +302,21 @@ def test_mappings_can_publish_too(shop: Shop) -> None:
     assert shop.forwarder.run(batch)
     assert [one["event"] for one in bodies(shop)] == ["Order Shipped"]
     assert states(shop.store) == {"accepted": 1, "rejected": 1}
+
+
+def test_explaining_shows_where_it_goes_and_no_secret(tmp_path: Path) -> None:
+    """What a mapping would publish names the receiver's origin, and neither path nor key of it."""
+    (tmp_path / "crm.yaml").write_text(
+        "mappings:\n"
+        "  - name: pass-on\n"
+        '    trigger: type = "track"\n'
+        "    action: post_callback\n"
+        '    mapping: {target: clevertap, kind: report, body: {"@path": $.properties}}\n',
+        encoding="utf-8",
+    )
+    destination = destination_of(tmp_path, ONWARD, mappings=["crm.yaml"])
+    event = {"type": "track", "event": "X", "userId": "u", "messageId": "m", "properties": {"a": 1}}
+    (there,) = explain_event(event, [destination], now_ms=0, arrival="a").destinations
+    (considered,) = there.considered
+    assert considered.url == "http://127.0.0.1:1/…"
+    assert considered.body() == {"a": 1}
