@@ -18,7 +18,7 @@ from .keys import Keys, delivery_key, recipient_hash
 from .lanes import Ending, Grant, LaneLimits, Lanes, LaneStatus, Verdict
 from .ledger import Claim, Expectation, Ledger, Outcome, Retention, Slip, Waiting
 from .measures import LATENCY_BOUNDS, Latency, Measured, Measures, read_measures
-from .origins import Origin, Origins
+from .origins import Origin, Origins, Reported
 from .paging import pages
 from .records import Record
 from .schedule import Entry, Schedule
@@ -67,6 +67,7 @@ __all__ = [
     "Patience",
     "Reconciliation",
     "Record",
+    "Reported",
     "Retention",
     "RetryPolicy",
     "Schedule",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -11,7 +12,7 @@ from .keys import recipient_hash
 from .ledger import Retention
 from .store import Store
 
-__all__ = ["Origin", "Origins"]
+__all__ = ["Origin", "Origins", "Reported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,21 @@ class Origin:
     action: str
     user_id: str = ""
     anonymous_id: str = ""
+    recipient: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a report says of the message that it is about.
+
+    Attributes:
+        token: The correlation token, when the report echoes it.
+        request_id: MSG91's request id.
+        recipient: The number as it was on the wire; may be empty when the request had one recipient.
+    """
+
+    token: str = ""
+    request_id: str = ""
     recipient: str = ""
 
 
@@ -65,39 +81,54 @@ class Origins:
         if origins:
             store.ask(write)
 
-    def find(self, *, token: str = "", request_id: str = "", recipient: str = "") -> Origin | None:
-        """The origin of the delivery that a report is about, joined as ``Ledger.report`` joins it.
+    def find(self, messages: Sequence[Reported]) -> list[Origin | None]:
+        """The origins of the deliveries that reports are about, joined as ``Ledger.report`` joins them.
 
-        Args:
-            token: The correlation token, when the report echoes it.
-            request_id: MSG91's request id otherwise.
-            recipient: The number as it was on the wire; may be empty when the request had one recipient.
+        Three trips to the store, however many they are.
 
         Raises:
             StoreUnavailable: the store is away.
         """
-        store = self._store
-        found = self._delivery(token, recipient) if token else None
-        if found is None and request_id:
-            name = store.keys.request_id(request_id)
-            # Before the answer is settled, a hash of early reports stands there.
-            if store.ask(lambda: store.client.type(name)) == b"string":
-                known = store.ask(lambda: store.client.get(name))
-                found = self._delivery(known.decode(), recipient) if known else None
-        if found is None:
-            return None
-        raw = store.ask(lambda: store.client.get(store.keys.origin(found)))
-        return Origin(*orjson.loads(raw)) if raw else None
+        keys = self._store.keys
+        found = self._deliveries([one.token for one in messages], messages)
+        rest = [at for at, one in enumerate(messages) if found[at] is None and one.request_id]
+        if rest:
+            # Before its answer is settled, a hash of early reports stands where the token of a request id will be.
+            answers = self._ask([("GET", keys.request_id(messages[at].request_id)) for at in rest])
+            tokens = [one.decode() if isinstance(one, bytes) else "" for one in answers]
+            for at, key in zip(rest, self._deliveries(tokens, [messages[at] for at in rest]), strict=True):
+                found[at] = key
+        origins = self.read([key for key in found if key is not None])
+        return [origins.get(key) if key is not None else None for key in found]
 
-    def _delivery(self, token: str, recipient: str) -> str | None:
+    def _deliveries(self, tokens: Sequence[str], messages: Sequence[Reported]) -> list[str | None]:
+        """The keys of the deliveries, by the tokens of their requests; None where there is no token or no such one."""
+        asked = [(at, token) for at, token in enumerate(tokens) if token]
+        commands = [
+            ("HGET", self._store.keys.request(token), recipient_hash(messages[at].recipient))
+            if messages[at].recipient
+            else ("HGETALL", self._store.keys.request(token))
+            for at, token in asked
+        ]
+        found: list[str | None] = [None] * len(messages)
+        for (at, _), answer in zip(asked, self._ask(commands), strict=True):
+            fields: dict[bytes, bytes] = answer if isinstance(answer, dict) else {}
+            keys = [value for field, value in fields.items() if not field.startswith(b"_")]
+            key = answer if isinstance(answer, bytes) else keys[0] if len(keys) == 1 else None
+            found[at] = key.decode() if key is not None else None
+        return found
+
+    def _ask(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+        """Ask several things in one trip; what is of another type than expected answers with an error of its own."""
         store = self._store
-        name = store.keys.request(token)
-        if recipient:
-            key = store.ask(lambda: store.client.hget(name, recipient_hash(recipient)))
-            return key.decode() if key else None
-        found = store.ask(lambda: store.client.hgetall(name))
-        keys = [value.decode() for field, value in found.items() if not field.startswith(b"_")]
-        return keys[0] if len(keys) == 1 else None
+
+        def ask() -> list[Any]:
+            pipe = store.client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+            return list(pipe.execute(raise_on_error=False))
+
+        return list(store.ask(ask)) if commands else []
 
     def read(self, delivery_keys: Iterable[str]) -> dict[str, Origin]:
         """The origins that are noted for these deliveries."""

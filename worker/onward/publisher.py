@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from worker.delivery import Batches, Contacts, Kind, Origin, Origins, Retention, Store
+from worker.delivery import Batches, Contacts, Kind, Origins, Reported, Retention, Store
 from worker.destinations import Destination
 from worker.events import join
 from worker.msg91.reports import Inbound, Report
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 DOOR: Final = "onward"
 #: The Celery queue it belongs to.
 QUEUE: Final = "events"
+#: Deliveries in a batch: each is a request of its own, and one worker makes those of a batch one after the other.
+CHUNK: Final = 50
 #: Messages that want no answer.
 _SILENT: Final = frozenset({"reaction", "system", "unsupported", "deleted"})
 
@@ -61,36 +63,28 @@ class Publisher:
             How many deliveries were handed over; those that are known already end as duplicates.
 
         Raises:
-            StoreUnavailable: nothing is known to be handed over; calling again is safe.
+            StoreUnavailable: not everything is known to be handed over; calling again is safe.
         """
         if not destination.publishes and destination.configuration.onward.auto_reply is None:
             return 0
         at_ms = self._store.now_ms()
         items: dict[tuple[str, str], Item] = {}
-        for one in read:
-            origin = self._origin(destination, one)
+        origins = self._origins.find([_about(one) for one in read]) if destination.publishes else [None] * len(read)
+        for one, origin in zip(read, origins, strict=True):
             found = items_of(destination, one, channel=channel, origin=origin, at_ms=at_ms)
             if isinstance(one, Inbound) and channel == "whatsapp":
                 reply = self._reply(destination, one)
                 found += [reply] if reply is not None else []
             items |= {(item.action, item.message_id): item for item in found}
-        if not items:
-            return 0
         lines = [item.line() for item in items.values()]
-        batch_id = self._batches.accept(
-            join(lines), len(lines), kind=Kind.PAYLOADS, door=DOOR, destination=destination.name, queue=QUEUE
-        )
-        self._wake(batch_id, QUEUE)
-        log.debug("%d deliveries onward for %s", len(lines), destination.name, extra={"arrival": batch_id})
+        for at in range(0, len(lines), CHUNK):
+            chunk = lines[at : at + CHUNK]
+            batch_id = self._batches.accept(
+                join(chunk), len(chunk), kind=Kind.PAYLOADS, door=DOOR, destination=destination.name, queue=QUEUE
+            )
+            self._wake(batch_id, QUEUE)
+            log.debug("%d deliveries onward for %s", len(chunk), destination.name, extra={"arrival": batch_id})
         return len(lines)
-
-    def _origin(self, destination: Destination, read: Report | Inbound) -> Origin | None:
-        if not destination.publishes:
-            return None
-        if isinstance(read, Report):
-            return self._origins.find(token=read.token, request_id=read.request_id, recipient=read.recipient)
-        replied = replied_to(read)
-        return self._origins.find(request_id=replied, recipient=read.sender) if replied else None
 
     def _reply(self, destination: Destination, inbound: Inbound) -> Item | None:
         """The answer to a sender whom no event has named, where one is due."""
@@ -104,3 +98,10 @@ class Publisher:
         if not self._contacts.may_answer(destination.name, known, reply.message_id, every=settings.every):
             return None
         return reply
+
+
+def _about(read: Report | Inbound) -> Reported:
+    """The message that a report is about, or that a customer replies to."""
+    if isinstance(read, Report):
+        return Reported(read.token, read.request_id, read.recipient)
+    return Reported(request_id=replied_to(read), recipient=read.sender)

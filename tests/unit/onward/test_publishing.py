@@ -74,6 +74,35 @@ def test_it_is_joined_by_the_correlation_id_before_the_answer_is_known(shop: Sho
     assert [one["userId"] for one in bodies(shop)] == ["user-1"]
 
 
+def test_many_reports_of_one_callback_are_each_joined(shop: Shop) -> None:
+    """By correlation id, by request id, and those of a request that is not known, or not answered yet, to nothing."""
+    shop.answers += [Answer(AnswerClass.ACCEPTED, status=200, request_id=f"r-{n}") for n in range(2)]
+    take_in(shop, track(NUMBER, "order-1", userId="user-1"))
+    take_in(shop, track(NUMBER, "order-2", userId="user-2"), track(OTHER, "order-3", userId="user-3"))
+    token = orjson.loads(shop.requests[0].body or b"")["CRQID"]
+    shop.ledger.report(recipient=NUMBER, delivered=True, request_id="r-9")
+    shop.publish(
+        said(Verdict.DELIVERED, "1", request_id="", token=token),
+        Report(Verdict.DELIVERED, "1", recipient=NUMBER, request_id="r-1"),
+        Report(Verdict.DELIVERED, "1", recipient=OTHER, request_id="r-1", token="0" * 16),
+        Report(Verdict.DELIVERED, "1", recipient="447400123456", request_id="r-1"),
+        Report(Verdict.DELIVERED, "1", recipient=NUMBER, request_id="r-9"),
+        Report(Verdict.DELIVERED, "1", token=token, message_id="v4"),
+        channel="sms",
+    )
+    told = [one.get("userId") or one["anonymousId"][:6] for one in bodies(shop)]
+    assert told == ["user-1", "user-2", "user-3", "msg91-", "msg91-", "user-1"]
+
+
+def test_a_reply_is_told_as_the_user_of_the_message_that_it_answers(shop: Shop) -> None:
+    """A customer whose number nobody knows is known by what was written to them."""
+    take_in(shop, track(NUMBER, "order-4711", userId="user-1"))
+    shop.publish(Inbound(NUMBER, OURS, "text", "Yes", message_id="u-1", raw={"replyMsgId": "13672fa705a73d0000000001"}))
+    event, callback = bodies(shop)
+    assert (event["userId"], event["properties"]["replyTo"]) == ("user-1", "13672fa705a73d0000000001")
+    assert callback["context"] == {"id": "order-4711"}
+
+
 def test_a_callback_that_comes_again_is_told_once(shop: Shop) -> None:
     """However often and in however many batches, each receiver gets one of each; what comes again is a duplicate."""
     for _ in range(3):
