@@ -205,10 +205,15 @@ def _consider(destination: Destination, mapping: Mapping, event: Event, outcome:
     except Exception as error:  # noqa: BLE001 - whatever it is, a worker rejects the delivery for it
         reason = f"the request cannot be built: {type(error).__name__}"
         return replace(considered, verdict=Verdict.REJECTED, reason=reason)
+    return replace(considered, request=request, url=_url(request, destination), size=_size(delivery))
+
+
+def _url(request: Request, destination: Destination) -> str:
+    """Where a request goes; the path of a receiver may be as good as a password, and is not shown."""
+    if request.receiver:
+        return f"{request.receiver}/…"
     query = f"?{urlencode(request.query)}" if request.query else ""
-    return replace(
-        considered, request=request, url=f"{destination.base_url}{request.path}{query}", size=_size(delivery)
-    )
+    return f"{destination.base_url}{request.path}{query}"
 
 
 def _without_secret(payload: dict[str, Any], action: Action) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Forwarder:
         batches: Its batches.
         sender: The way out.
         destinations: Gives the present configuration; asked once per batch, so that a reload takes effect between two.
+        remember: Told what new events were resolved to, before anything of it is sent.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Forwarder:
         batches: Batches,
         sender: Sender,
         destinations: Callable[[], Destinations],
+        remember: Callable[[Resolved, Destinations, Batch], object] = lambda _resolved, _destinations, _batch: None,
     ) -> None:
+        self._remember = remember
         self.store = store
         self.batches = batches
         self.sender = sender
@@ -193,6 +196,7 @@ class Forwarder:
         return True
 
     def _run_new(self, batch: Batch, destinations: Destinations, resolved: Resolved) -> None:
+        self._remember(resolved, destinations, batch)
         mine = self.sender.record(resolved.over, batch) if resolved.over else set()
         for one in resolved.deliveries:
             one.received_ms, one.arrival = batch.received_ms, batch.id

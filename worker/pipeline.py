@@ -154,7 +154,7 @@ def resolve_payload(
         if destination.mode == "dry":
             return Over(delivery, State.SUPPRESSED, "dry")
         everybody = (prepared.recipient, *prepared.others)
-        if action.people_receive and not all(map(destination.allows, everybody)):
+        if (action.people_receive or action.names_people) and not all(map(destination.allows, everybody)):
             return Over(delivery, State.SUPPRESSED, "not on the allow list")
     lives = [one for one in (destination.policies[action.name].time_to_live, prepared.time_to_live) if one is not None]
     if lives:

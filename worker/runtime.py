@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from worker.actions import SendWhatsAppTemplate
+from worker.actions import ACTIONS, PublishEvent, SendWhatsAppTemplate
 from worker.actions.send_whatsapp_template import template_of
 from worker.deliveries import Delivery
 from worker.delivery import (
@@ -26,9 +26,12 @@ from worker.delivery import (
 )
 from worker.destinations import Destination, Destinations
 from worker.forwarding import Forwarder
+from worker.msg91.answers import Answer
 from worker.msg91.approvals import ApprovedTemplates
-from worker.msg91.client import Msg91Client
-from worker.sending import Sender, Timing
+from worker.msg91.client import Msg91Client, Request
+from worker.msg91.receiver import ReceiverClient
+from worker.onward import Remembering
+from worker.sending import Client, Sender, Timing
 from worker.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -86,15 +89,38 @@ def open_core(
 
 
 class Clients:
-    """One pooled MSG91 client per account and process, made at first use."""
+    """One pooled client per MSG91 account, and one per receiver's origin, in a process; made at first use."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._clients: dict[tuple[str, str, bool], Msg91Client] = {}
+        self._receivers: dict[str, ReceiverClient] = {}
         self._lock = threading.Lock()
 
+    def sending(self, destination: Destination, family: str) -> Client:
+        """What sends the requests of one family: the account's client, or whatever client a request asks for."""
+        return self if family == PublishEvent.family else self.of(destination, family)
+
+    def send(
+        self,
+        request: Request,
+        *,
+        deadline: float | None = None,
+        write_by: float | None = None,
+        may_leave: Callable[[], bool] | None = None,
+    ) -> Answer:
+        """Send a request to the receiver that it names; see `HttpClient.send`."""
+        client = self._receivers.get(request.receiver)
+        if client is None:
+            with self._lock:
+                client = self._receivers.get(request.receiver)
+                if client is None:
+                    total = self._settings.request_deadline
+                    client = self._receivers[request.receiver] = ReceiverClient(request.receiver, total_timeout=total)
+        return client.send(request, deadline=deadline, write_by=write_by, may_leave=may_leave)
+
     def of(self, destination: Destination, family: str) -> Msg91Client:
-        """The client for one family of a destination's endpoints."""
+        """The account's client for one family of a destination's endpoints."""
         key = (
             destination.base_url,
             destination.authkey.get_secret_value(),
@@ -116,7 +142,7 @@ class Clients:
 
     def close(self) -> None:
         """Close all connections."""
-        for client in self._clients.values():
+        for client in (*self._clients.values(), *self._receivers.values()):
             client.close()
 
 
@@ -133,10 +159,10 @@ class Approvals:
         self._lock = threading.Lock()
 
     def __call__(self, destination: Destination, delivery: Delivery) -> str | None:
-        """Say why MSG91 would refuse a delivery's template, or None."""
+        """Say why a delivery cannot be sent as things are now (MSG91 would refuse its template, say), or None."""
         settings = destination.configuration.whatsapp
         if delivery.action != SendWhatsAppTemplate.name or not settings.check_templates:
-            return None
+            return ACTIONS[delivery.action].objection(delivery.payload, destination.context)
         template = template_of(delivery.payload)
         return self._of(destination, settings.templates_ttl).problem(template.number, template.name, template.language)
 
@@ -191,7 +217,7 @@ def build_runtime(
         core.store,
         core.ledger,
         core.lanes,
-        clients.of,
+        clients.sending,
         timing=Timing(deadline=settings.request_deadline, lease=settings.claim_lease),
         approve=Approvals(clients),
         wake=wake,
@@ -200,5 +226,6 @@ def build_runtime(
         sealing=core.batches.sealing,
         trust=trust,
     )
-    forwarder = Forwarder(core.store, core.batches, sender, destinations)
+    remember = Remembering(core.store, core.ledger.retention)
+    forwarder = Forwarder(core.store, core.batches, sender, destinations, remember)
     return Runtime(core, sender, forwarder, clients, measures, trust, stopping)

@@ -292,7 +292,7 @@ class Sender:
             self._reject(deliveries, objection, about, batch, sent)
             return
         settings = destination.lanes[action.family]
-        lane, limits = settings.name, settings.limits
+        lane, limits = action.lane(destination.name, deliveries[0].group), settings.limits
         token = new_id()
         lease_end_ms = self.store.now_ms() + round(self.timing.lease * 1000)
         write_by = time.monotonic() + self.timing.lease - self.timing.deadline - self.timing.margin
@@ -560,7 +560,8 @@ class Sender:
         """Settle what is known to be refused, before anything of it leaves."""
         now_ms = self.store.now_ms()
         for one in deliveries:
-            one.remember({"at": now_ms, "errors": [{"field": "template", "message": objection}]})
+            field_name = ACTIONS[one.action].approved
+            one.remember({"at": now_ms, "errors": [{"field": field_name, "message": objection}]})
         refused = self.ledger.settle(
             deliveries,
             [Outcome(State.REJECTED, objection[:160], one.keep()) for one in deliveries],
@@ -583,7 +584,7 @@ class Sender:
     ) -> None:
         waiting.due_ms = grant.when_ms
         waiting.body = dump(deliveries)
-        lane = f"{deliveries[0].destination}:{ACTIONS[deliveries[0].action].family}"
+        lane = ACTIONS[deliveries[0].action].lane(deliveries[0].destination, deliveries[0].group)
         waiting.slot = lane if grant.verdict is Verdict.SLOT else slot if grant.verdict is Verdict.FULL else ""
         reason = f"lane {grant.verdict}: {grant.reason}" if grant.reason else f"lane {grant.verdict}"
         refused = self.ledger.settle(

@@ -12,6 +12,8 @@
 | ``worker.upsert_contact`` | the same for `upsert_contact` |
 | ``worker.send_whatsapp_template`` | the same for `send_whatsapp_template` |
 | ``worker.send_whatsapp_session`` | the same for `send_whatsapp_session` |
+| ``worker.publish_event`` | the same for `publish_event` |
+| ``worker.post_callback`` | the same for `post_callback` |
 """
 
 from __future__ import annotations
@@ -121,6 +123,18 @@ def send_whatsapp_template(self: Task, payloads: Any, destination: str = "", mes
 def send_whatsapp_session(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
     """Send WhatsApp messages to people who wrote within 24 hours."""
     _perform(self, "send_whatsapp_session", payloads, destination, message_id)
+
+
+@app.task(name="worker.publish_event", bind=True)
+def publish_event(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
+    """Publish track events to a tracking API that the destination names."""
+    _perform(self, "publish_event", payloads, destination, message_id)
+
+
+@app.task(name="worker.post_callback", bind=True)
+def post_callback(self: Task, payloads: Any, destination: str = "", message_id: str | None = None) -> None:
+    """Post callbacks to a receiver that the destination names."""
+    _perform(self, "post_callback", payloads, destination, message_id)
 
 
 def _run(runtime: Runtime, batch_id: str) -> None:

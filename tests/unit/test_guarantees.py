@@ -29,8 +29,8 @@ from worker.destinations.compile import DEFAULT_GRACE
 from worker.events import join
 from worker.forwarding import Forwarder
 from worker.msg91.answers import Answer, AnswerClass
-from worker.msg91.client import _FAILURES
 from worker.msg91.codes import CODES, STATUSES, of_status
+from worker.msg91.http import _FAILURES
 from worker.outcomes import SHARED_CODES, decide, ending_of
 from worker.sending import Sender, Timing
 from worker.settings import Settings, load_settings, variable_of

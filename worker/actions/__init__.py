@@ -1,6 +1,9 @@
 """The actions: what a destination can do, one file each."""
 
 from worker.actions.base import Action, ActionContext, Family, FieldError, FieldErrors, Prepared, WhatsAppContext
+from worker.actions.post_callback import PostCallback
+from worker.actions.publish_event import PublishEvent
+from worker.actions.receivers import Receiver, Receivers
 from worker.actions.record_user_events import RecordUserEvents
 from worker.actions.resend_otp import ResendOtp
 from worker.actions.run_campaign import RunCampaign
@@ -18,7 +21,11 @@ __all__ = [
     "Family",
     "FieldError",
     "FieldErrors",
+    "PostCallback",
     "Prepared",
+    "PublishEvent",
+    "Receiver",
+    "Receivers",
     "RecordUserEvents",
     "ResendOtp",
     "RunCampaign",
@@ -44,5 +51,7 @@ ACTIONS: dict[str, Action] = {
         SendWhatsAppSession(),
         RecordUserEvents(),
         UpsertContact(),
+        PublishEvent(),
+        PostCallback(),
     )
 }

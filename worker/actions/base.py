@@ -3,11 +3,12 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
 
 from mappings import FieldError, compile_fields
+from worker.actions.receivers import Receivers
 from worker.msg91.answers import Answer
 from worker.msg91.client import Request
 from worker.msg91.errors import InvalidNumber
@@ -15,8 +16,8 @@ from worker.msg91.numbers import PhoneNumbers
 
 __all__ = ["Action", "ActionContext", "Family", "FieldError", "FieldErrors", "Prepared", "WhatsAppContext"]
 
-#: Endpoint families; each destination has one lane for each.
-Family = Literal["sms", "otp", "segmento", "whatsapp", "campaign"]
+#: Endpoint families; each destination has one lane for each, and for ``onward`` one for each receiver.
+Family = Literal["sms", "otp", "segmento", "whatsapp", "campaign", "onward"]
 
 DEFAULT_EVENTS_PATH: Final = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/events"
 DEFAULT_CONTACTS_PATH: Final = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/contacts"
@@ -107,6 +108,7 @@ class ActionContext:
         otp_length: digits of a one-time password that MSG91 makes up; None leaves that to MSG91.
         otp_parameters: where the parameters of the OTP call go: ``query`` or ``body``.
         otp_resend: how a one-time password is sent again where the event does not say: ``text`` or ``voice``.
+        receivers: who is told of what MSG91 reports.
     """
 
     destination: str
@@ -128,6 +130,7 @@ class ActionContext:
     otp_length: int | None = None
     otp_parameters: Literal["query", "body"] = "query"
     otp_resend: Literal["text", "voice"] = "text"
+    receivers: Receivers = field(default_factory=Receivers)
 
 
 class Action(ABC):
@@ -138,12 +141,14 @@ class Action(ABC):
         family: the lane it uses.
         repeatable: doing it twice does no harm.
         people_receive: a person gets a message from it.
+        names_people: it tells others of a person, so that a list of allowed numbers holds for it as well.
         unique_recipients: one request must not carry the same recipient twice (reports join by number).
         correlates: `build` puts the token into the request, so that a delivery report can be joined by it.
         urgent: somebody is waiting for it: it uses the queue that overtakes others.
         resends: it is sent again when it is in doubt, unless a policy says otherwise.
         secret: field and payload key of a one-time password; it is encrypted wherever it is kept, and shown to nobody.
             Empty for none.
+        approved: the field that `objection` (or a list of approved templates) is about.
         max_recipients: most deliveries of one request; a lane's setting may lower or raise it where MSG91
             allows.
         fields: Segment's field definitions, by field name.
@@ -155,9 +160,11 @@ class Action(ABC):
     people_receive: ClassVar[bool]
     unique_recipients: ClassVar[bool]
     correlates: ClassVar[bool]
+    names_people: ClassVar[bool] = False
     urgent: ClassVar[bool] = False
     resends: ClassVar[bool] = False
     secret: ClassVar[str] = ""
+    approved: ClassVar[str] = "template"
     max_recipients: ClassVar[int] = 100
     fields: ClassVar[dict[str, dict[str, Any]]]
 
@@ -211,6 +218,21 @@ class Action(ABC):
     def read(self, answer: Answer, count: int) -> list[Answer]:
         """Read an answer back into one for each item; none of MSG91's answers tells items apart so far."""
         return [answer] * count
+
+    def lane(self, destination: str, group: str) -> str:
+        """Name the lane of a request.
+
+        Args:
+            destination: the destination's name.
+            group: of its deliveries, see `Prepared`.
+        """
+        del group
+        return f"{destination}:{self.family}"
+
+    def objection(self, payload: dict[str, Any], context: ActionContext) -> str | None:
+        """Say why a payload cannot be sent any more, as the destination is now; None when it can."""
+        del payload, context
+        return None
 
     def problems(self, context: ActionContext) -> list[str]:
         """Say what a destination lacks for this action, a sentence for each setting; for checks at start."""

@@ -26,6 +26,7 @@ _WORDS = {
     "over": ("dead and rejected deliveries", "nothing kept"),
     "queued": ("events not looked at yet", "emptied, counted as filtered"),
     "reports": ("entries for delivery reports", "gone"),
+    "onward": ("entries for publishing onward", "gone"),
     "journal": ("lines of the journal", "without their message id"),
     "malformed": ("malformed events", "gone"),
 }

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from worker.configuration.model import FAMILIES, DestinationModel
+from worker.configuration.onward import ReceiverModel, is_plain
 from worker.configuration.source import Key
 
 __all__ = ["Finding", "errors_of", "warnings_of"]
@@ -44,6 +47,7 @@ def errors_of(model: DestinationModel, *, record_ttl: float) -> Iterator[Finding
         yield Finding(("mode",), "there is no allow_list", "Add one, or use mode: dry to send nothing")
     yield from _lanes(model)
     yield from _whatsapp(model)
+    yield from _onward(model)
     for name, action in model.actions.items():
         if action.horizon >= record_ttl:
             yield Finding(
@@ -99,6 +103,31 @@ def _whatsapp(model: DestinationModel) -> Iterator[Finding]:
         yield Finding(("whatsapp", "templates_ttl"), "it has no effect without check_templates", "Remove it")
 
 
+def _onward(model: DestinationModel) -> Iterator[Finding]:
+    onward = model.onward
+    receivers: list[tuple[Key, ReceiverModel]] = [
+        *((("onward", "tracking", number), one) for number, one in enumerate(onward.tracking)),
+        *((("onward", "callbacks", number), one) for number, one in enumerate(onward.callbacks)),
+    ]
+    names: set[str] = set()
+    for place, receiver in receivers:
+        if receiver.name in names:
+            yield Finding((*place, "name"), "another receiver has this name already", "Choose another")
+        names.add(receiver.name)
+        if not receiver.addresses and place[1] == "callbacks":
+            yield Finding(place, "it has no address", "Add report_url, inbound_url, or both")
+        for name, address in receiver.addresses.items():
+            if is_plain(address) and not receiver.allow_http:
+                yield Finding((*place, name), "it would be told unencrypted", "Use https, or add allow_http: true")
+    reply, place = onward.auto_reply, ("onward", "auto_reply")
+    if reply is None:
+        return
+    if (reply.text is None) == (reply.template is None):
+        yield Finding(place, "expected either text or template", "Give one of the two")
+    if not model.whatsapp.numbers and model.whatsapp.default_number is None:
+        yield Finding(place, "the destination has no integrated number", "Add whatsapp: {numbers: …}")
+
+
 def warnings_of(model: DestinationModel, *, base_url: str, literal_authkey: bool) -> Iterator[Finding]:
     """Find what works but is likely a mistake.
 
@@ -123,10 +152,10 @@ def warnings_of(model: DestinationModel, *, base_url: str, literal_authkey: bool
                 f"a key of fewer than {_SHORT_WRITE_KEY} characters can be guessed",
                 "Make one with: openssl rand -hex 16",
             )
-    for name, secret in model.webhooks:
+    for place, secret in _secrets(model):
         if secret is not None and len(secret.get_secret_value()) < _SHORT_WRITE_KEY:
             yield Finding(
-                ("webhooks", name),
+                place,
                 f"a secret of fewer than {_SHORT_WRITE_KEY} characters can be guessed",
                 "Make one with: openssl rand -hex 16",
             )
@@ -147,6 +176,17 @@ def warnings_of(model: DestinationModel, *, base_url: str, literal_authkey: bool
         yield Finding(
             ("dlt_template_id",), "a DLT template has an id of about 19 digits", "Copy it from the DLT portal"
         )
+
+
+def _secrets(model: DestinationModel) -> Iterator[tuple[Key, SecretStr | None]]:
+    """What others prove themselves with, or we sign with."""
+    for name, secret in model.webhooks:
+        yield ("webhooks", name), secret
+    for number, tracking in enumerate(model.onward.tracking):
+        yield ("onward", "tracking", number, "secret"), tracking.secret
+    for number, callbacks in enumerate(model.onward.callbacks):
+        yield ("onward", "callbacks", number, "secret"), callbacks.secret
+    yield ("onward", "pseudonym_key"), model.onward.pseudonym_key
 
 
 def _loopback(host: str) -> bool:

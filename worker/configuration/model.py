@@ -9,36 +9,38 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    SecretStr,
     StringConstraints,
-    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from worker.configuration.base import Key, Model, one_or_many
+from worker.configuration.onward import AutoReplyModel, CallbackModel, OnwardModel, TrackingModel
 from worker.configuration.quantities import AsText, Identifier, Origin, Rate, Seconds, Whole, read_identifier
 
 __all__ = [
     "FAMILIES",
     "ActionModel",
+    "AutoReplyModel",
     "CallbackFieldsModel",
+    "CallbackModel",
     "CallbacksModel",
     "ClevertapModel",
     "DestinationModel",
     "DestinationsFile",
     "LaneModel",
     "LanesModel",
+    "OnwardModel",
     "OtpModel",
     "SegmentoModel",
+    "TrackingModel",
     "WebhooksModel",
     "WhatsAppModel",
 ]
 
-#: Families of endpoints; each destination has one lane for each.
-FAMILIES = ("sms", "otp", "segmento", "whatsapp", "campaign")
+#: Families of endpoints; each destination has one lane for each, and for ``onward`` one for each receiver.
+FAMILIES = ("sms", "otp", "segmento", "whatsapp", "campaign", "onward")
 
 EVENTS_PATH = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/events"
 CONTACTS_PATH = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/contacts"
@@ -46,10 +48,6 @@ EVENT_TYPES_PATH = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/event-type
 FAILED_EVENTS_PATH = "/api/v5/segmento/api/v1/phonebooks/{phonebook_id}/failed-events"
 
 InDoubt = Literal["hold", "resend", "drop"]
-
-
-def _one_or_many(value: Any) -> Any:
-    return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
 
 
 def _country(value: Any) -> str:
@@ -65,14 +63,6 @@ def _country(value: Any) -> str:
         if regions[0] != "001":
             return str(regions[0])
     raise PydanticCustomError("country", "expected a country: its ISO code like IN, or its calling code like 91")
-
-
-def _header_value(value: Any) -> str:
-    """Read a key that travels in a header: visible ASCII characters only."""
-    text = str(value)
-    if not all("!" <= character <= "~" for character in text):
-        raise PydanticCustomError("key_characters", "expected visible ASCII characters without spaces")
-    return text
 
 
 def _path(value: Any) -> str:
@@ -93,7 +83,6 @@ def _time_zone(value: str) -> str:
     return value
 
 
-Key = Annotated[SecretStr, BeforeValidator(_header_value), AsText()]
 UrlPath = Annotated[str, BeforeValidator(_path)]
 
 
@@ -108,19 +97,7 @@ def _integrated(value: Any) -> str:
 IntegratedNumber = Annotated[str, BeforeValidator(_integrated), AsText()]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_is_absent(cls, data: Any) -> Any:
-        """Take a key with nothing after it as one that was left out."""
-        if not isinstance(data, dict):
-            return data
-        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
-
-
-class LaneModel(_Model):
+class LaneModel(Model):
     """How fast, and how many at once, for all workers together."""
 
     rate: Rate | None = Field(
@@ -155,7 +132,15 @@ class LaneModel(_Model):
     )
 
 
-class LanesModel(_Model):
+class OnwardLaneModel(LaneModel):
+    """The same for one receiver: few at once, so that a slow one keeps few threads waiting."""
+
+    concurrency: Annotated[int, Field(ge=1, le=1000), Whole] = Field(
+        default=4, description="Requests under way at a time, at most; 1 to 1000."
+    )
+
+
+class LanesModel(Model):
     """One lane for each family of endpoints."""
 
     sms: LaneModel = Field(default=LaneModel(), description="`send_sms` and `send_flow_sms`.")
@@ -163,9 +148,13 @@ class LanesModel(_Model):
     segmento: LaneModel = Field(default=LaneModel(), description="`record_user_events` and `upsert_contact`.")
     whatsapp: LaneModel = Field(default=LaneModel(), description="`send_whatsapp_template`, `send_whatsapp_session`.")
     campaign: LaneModel = Field(default=LaneModel(), description="Campaigns.")
+    onward: OnwardLaneModel = Field(
+        default=OnwardLaneModel(),
+        description="`publish_event` and `post_callback`: the same for each receiver's own lane; `concurrency` is 4.",
+    )
 
 
-class ActionModel(_Model):
+class ActionModel(Model):
     """How hard an action tries, and how long its messages are worth sending."""
 
     time_to_live: Annotated[Seconds, Field(gt=0)] | None = Field(
@@ -202,7 +191,7 @@ class ActionModel(_Model):
     )
 
 
-class SegmentoModel(_Model):
+class SegmentoModel(Model):
     """The part of MSG91 that takes user events and contacts."""
 
     phonebook_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$"), AsText()] | None = Field(
@@ -217,7 +206,7 @@ class SegmentoModel(_Model):
     )
 
 
-class OtpModel(_Model):
+class OtpModel(Model):
     """One-time passwords."""
 
     template_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$"), AsText()] | None = Field(
@@ -239,17 +228,17 @@ class OtpModel(_Model):
     )
 
 
-class ClevertapModel(_Model):
+class ClevertapModel(Model):
     """What CleverTap proves itself with; without it, nothing that CleverTap posts is accepted."""
 
     username: Key = Field(description="The user name that is set at CleverTap, under Authentication.")
     password: Key = Field(description="The password that is set at CleverTap; best as `${NAME}`.")
 
 
-class WhatsAppModel(_Model):
+class WhatsAppModel(Model):
     """The part of MSG91 that sends WhatsApp messages."""
 
-    numbers: Annotated[list[IntegratedNumber], BeforeValidator(_one_or_many)] = Field(
+    numbers: Annotated[list[IntegratedNumber], BeforeValidator(one_or_many)] = Field(
         default=[], description="The integrated numbers, with country code. Needed by mappings that send WhatsApp."
     )
     default_number: IntegratedNumber | None = Field(
@@ -279,7 +268,7 @@ class WhatsAppModel(_Model):
     )
 
 
-class WebhooksModel(_Model):
+class WebhooksModel(Model):
     """How the webhooks of other systems prove who they are; without any of it, none is accepted."""
 
     segment_secret: Key | None = Field(
@@ -293,7 +282,7 @@ class WebhooksModel(_Model):
 FieldName = Annotated[str, StringConstraints(min_length=1, max_length=64), AsText()]
 
 
-class CallbackFieldsModel(_Model):
+class CallbackFieldsModel(Model):
     """What the owner of an account calls the fields of its template-defined webhooks; MSG91's own names work anyway."""
 
     recipient: FieldName | None = Field(default=None, description="The number.")
@@ -306,10 +295,10 @@ class CallbackFieldsModel(_Model):
     at: FieldName | None = Field(default=None, description="When it happened.")
 
 
-class CallbacksModel(_Model):
+class CallbacksModel(Model):
     """How MSG91 proves that it calls back; without a secret, nothing that it calls back is taken."""
 
-    secrets: Annotated[list[Key], BeforeValidator(_one_or_many)] = Field(
+    secrets: Annotated[list[Key], BeforeValidator(one_or_many)] = Field(
         default=[],
         description="The secret that MSG91 sends along, best as `${NAME}`; several while it is being changed.",
     )
@@ -322,7 +311,7 @@ class CallbacksModel(_Model):
     )
 
 
-class DestinationModel(_Model):
+class DestinationModel(Model):
     """One MSG91 account, and what is sent through it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$"), AsText()] = Field(
@@ -333,7 +322,7 @@ class DestinationModel(_Model):
         default=None,
         description="The origin of the API. Without it: `MSG91_BASE_URL`, else `https://control.msg91.com`.",
     )
-    write_keys: Annotated[list[Key], BeforeValidator(_one_or_many)] = Field(
+    write_keys: Annotated[list[Key], BeforeValidator(one_or_many)] = Field(
         default=[], description="Keys by which senders reach it over HTTP."
     )
     webhooks: WebhooksModel = Field(default=WebhooksModel(), description="How webhooks prove who they are.")
@@ -345,7 +334,7 @@ class DestinationModel(_Model):
         default="international",
         description="How digits are read that are a number in both ways: `international` or `national`.",
     )
-    mappings: Annotated[list[str], BeforeValidator(_one_or_many), Field(min_length=1)] = Field(
+    mappings: Annotated[list[str], BeforeValidator(one_or_many), Field(min_length=1)] = Field(
         default=["segment-msg91"],
         description="A preset or a mapping file, or a list of them; paths start at the destinations file.",
     )
@@ -353,7 +342,7 @@ class DestinationModel(_Model):
         default="live",
         description="`live`; `allow-list`: only the numbers of `allow_list` get a message; `dry`: nothing is sent.",
     )
-    allow_list: Annotated[list[Identifier], BeforeValidator(_one_or_many)] = Field(
+    allow_list: Annotated[list[Identifier], BeforeValidator(one_or_many)] = Field(
         default=[], description="The numbers that `mode: allow-list` may send to."
     )
     default_sender: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{3,14}$"), AsText()] | None = Field(
@@ -381,11 +370,12 @@ class DestinationModel(_Model):
     otp: OtpModel = Field(default=OtpModel(), description="How one-time passwords are sent.")
     segmento: SegmentoModel = Field(default=SegmentoModel(), description="Where user events and contacts go.")
     whatsapp: WhatsAppModel = Field(default=WhatsAppModel(), description="How WhatsApp messages are sent.")
+    onward: OnwardModel = Field(default=OnwardModel(), description="Who is told of what MSG91 reports.")
     lanes: LanesModel = Field(default=LanesModel(), description="Limits, for each family of endpoints.")
     actions: dict[str, ActionModel] = Field(default={}, description="Retries and lifetimes, by the name of the action.")
 
 
-class DestinationsFile(_Model):
+class DestinationsFile(Model):
     """The destinations file of msg91-destination."""
 
     destinations: Annotated[list[DestinationModel], Field(min_length=1)] = Field(description="The destinations.")

@@ -4,6 +4,7 @@ from .attention import Attention, sweep
 from .awaiting import Awaiting, Silence
 from .backoff import RetryPolicy
 from .batches import PRIORITY_QUEUE, Batch, Batches, EventCounts, Kind, Look, new_id
+from .contacts import Contacts
 from .counters import Counts, Reconciliation, fold, read_counts, reconcile
 from .errors import (
     DeliveryError,
@@ -18,6 +19,7 @@ from .keys import Keys, delivery_key, recipient_hash
 from .lanes import Ending, Grant, LaneLimits, Lanes, LaneStatus, Verdict
 from .ledger import EARLY_REPORT_MS, Claim, Expectation, Joined, Ledger, Outcome, Retention, Slip, Waiting
 from .measures import LATENCY_BOUNDS, Latency, Measured, Measures, read_measures
+from .origins import Origin, Origins, Reported
 from .paging import pages
 from .records import Record
 from .schedule import Entry, Schedule
@@ -40,6 +42,7 @@ __all__ = [
     "Batches",
     "CannotOpen",
     "Claim",
+    "Contacts",
     "Counts",
     "DeliveryError",
     "Ending",
@@ -63,10 +66,13 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Note",
+    "Origin",
+    "Origins",
     "Outcome",
     "Patience",
     "Reconciliation",
     "Record",
+    "Reported",
     "Retention",
     "RetryPolicy",
     "Schedule",

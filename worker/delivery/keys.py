@@ -19,6 +19,10 @@
 | ``awaiting``           | zset   | token of a request that expects reports → end of its report window (ms)    |
 | ``unreported``         | zset   | token of one whose reports are overdue → since when it is accepted (ms)    |
 | ``unmatched``          | stream | callbacks that changed nothing and should have, bounded                    |
+| ``from:<key>``         | string | the event a delivery came from; only where reports are published onward    |
+| ``named:<destination>``| zset   | pseudonym of a number that an event named → when (ms); for automatic       |
+|                        |        | answers, as is the next one                                                |
+| ``answered:<destination>:<pseudonym>`` | string | who was answered lately → what                             |
 | ``lane:<name>``        | hash   | a lane's rate, pause, breaker and adaptive limit                           |
 | ``lane:<name>:busy``   | zset   | token → end of its lease (ms): the concurrent requests                     |
 | ``lane:<name>:queue``  | zset   | batch id → since when (ms): batches waiting for a free slot                |
@@ -76,6 +80,7 @@ class Keys:
         self.record_prefix = f"{prefix}d:"
         self.kept_prefix = f"{prefix}kept:"
         self.batch_prefix = f"{prefix}batch:"
+        self.origin_prefix = f"{prefix}from:"
 
     def record(self, key: str) -> str:
         """The record of one delivery."""
@@ -100,6 +105,18 @@ class Keys:
     def attention(self, letter: str) -> str:
         """The deliveries in one state that somebody may want to look at."""
         return f"{self.prefix}attention:{letter}"
+
+    def origin(self, key: str) -> str:
+        """The event that a delivery came from."""
+        return f"{self.origin_prefix}{key}"
+
+    def named(self, destination: str) -> str:
+        """The numbers that events of a destination have named."""
+        return f"{self.prefix}named:{destination}"
+
+    def answered(self, destination: str, pseudonym: str) -> str:
+        """What somebody was answered lately."""
+        return f"{self.prefix}answered:{destination}:{pseudonym}"
 
     def salt(self, period: str) -> str:
         """What is joined to the secret that one-time passwords of a period are encrypted with."""

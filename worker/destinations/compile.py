@@ -13,6 +13,7 @@ from worker.configuration.model import FAMILIES, ActionModel, DestinationModel, 
 from worker.configuration.source import Key, Source
 from worker.delivery import LaneLimits, RetryPolicy
 from worker.destinations.model import ActionPolicy, Destination, InDoubt, LaneSettings
+from worker.destinations.receivers import receivers_of
 from worker.msg91.errors import InvalidNumber
 from worker.msg91.numbers import PhoneNumbers
 from worker.settings import Settings
@@ -58,6 +59,7 @@ class Compiler:
                 for sentence in action.problems(context)
             )
         problems.extend(_unknown_actions(model, source, place))
+        problems.extend(_unheard_mappings(model, enabled, source, place))
         if problems:
             return None, problems
         destination = Destination(
@@ -179,6 +181,24 @@ def _unknown_actions(model: DestinationModel, source: Source, place: Key) -> Ite
             )
 
 
+def _unheard_mappings(
+    model: DestinationModel, enabled: list[mappings.Mapping], source: Source, place: Key
+) -> Iterator[Problem]:
+    """Find names in the lists of receivers by which no message ever comes."""
+    known = [*(one.name for one in enabled), *ACTIONS]
+    lists = (("tracking", model.onward.tracking), ("callbacks", model.onward.callbacks))
+    for key, receivers in lists:
+        for number, receiver in enumerate(receivers):
+            for position, name in enumerate(receiver.mappings):
+                if name not in known:
+                    close = difflib.get_close_matches(name, known, 1, 0.6)
+                    yield source.problem(
+                        (*place, "onward", key, number, "mappings", position),
+                        "the destination has no such mapping, and there is no such action",
+                        f"Did you mean {close[0]}?" if close else "Take the name of one of its mappings",
+                    )
+
+
 def _context(model: DestinationModel, numbers: PhoneNumbers) -> ActionContext:
     return ActionContext(
         destination=model.name,
@@ -200,6 +220,7 @@ def _context(model: DestinationModel, numbers: PhoneNumbers) -> ActionContext:
         otp_length=model.otp.length,
         otp_parameters=model.otp.parameters,
         otp_resend=model.otp.resend,
+        receivers=receivers_of(model.onward),
     )
 
 

@@ -99,6 +99,11 @@ class Destination:
         """The names by which an event's integrations object reaches it."""
         return frozenset({self.name, INTEGRATION})
 
+    @property
+    def publishes(self) -> bool:
+        """Whether anybody is told of what MSG91 reports."""
+        return bool(self.configuration.onward.tracking or self.configuration.onward.callbacks)
+
     def allows(self, recipient: str) -> bool:
         """Tell whether a number (digits with country code) is on the allow list."""
         return recipient in self.allow_list

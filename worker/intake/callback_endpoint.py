@@ -16,6 +16,7 @@ from worker.intake.batching import PATIENCE, STORE_PAUSE
 from worker.intake.door import Door, Endpoint, Reply
 from worker.intake.refusals import Refused
 from worker.intake.tracking import Arrival
+from worker.onward import Publisher
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class CallbackEndpoint(Endpoint):
         super().__init__(door, name)
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="callback")
         self._unmatched = Unmatched(door.core.store)
+        core = door.core
+        self._publisher = Publisher(core.store, core.batches, core.ledger.retention, door.queueing.publish)
         self._waiting = 0
 
     async def handle(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, arrival: Arrival) -> Reply:
@@ -74,6 +77,7 @@ class CallbackEndpoint(Endpoint):
         try:
             taken = callbacks.take(found, channel, destination, door.destinations.current, door.core.ledger)
             callbacks.note(taken, door.measures, self._unmatched)
+            self._publisher.publish(destination, found, channel="sms" if channel == callbacks.SMS else "whatsapp")
         except StoreUnavailable:
             raise _again("store_away", "the store is away: nothing is known to be taken") from None
         except Exception:

@@ -233,8 +233,6 @@ def what_is_kept(report: Report) -> dict[str, Any]:
 def note(callbacks: Sequence[Callback], measures: Measures, unmatched: Unmatched) -> None:
     """Count what was called back, and keep what changed nothing although it should have.
 
-    Whoever passes callbacks on does so here: they are written down, and the caller has not been answered yet.
-
     Raises:
         StoreUnavailable: whether anything is kept is unknown.
     """

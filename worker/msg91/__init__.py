@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from worker.msg91.api import Msg91
     from worker.msg91.approvals import ApprovedTemplates
     from worker.msg91.campaigns import Campaign, CampaignFields
-    from worker.msg91.client import Fetched, Msg91Client, Request
+    from worker.msg91.client import Fetched, Msg91Client
     from worker.msg91.codes import CODES, AnswerClass, Code
     from worker.msg91.errors import CallRefused, ClientSettingError, InvalidNumber, Msg91Error, UnexpectedAnswer
+    from worker.msg91.http import Request
     from worker.msg91.numbers import PhoneNumbers, mask
     from worker.msg91.otp import Verification, Verified
+    from worker.msg91.receiver import ReceiverClient
     from worker.msg91.reports import (
         REPORT_NAMES,
         Inbound,
@@ -82,6 +84,7 @@ __all__ = [
     "Msg91Error",
     "PhoneNumbers",
     "Preview",
+    "ReceiverClient",
     "Report",
     "Request",
     "TemplateVersion",
@@ -116,11 +119,13 @@ _MODULES: Final = {
     "api": ("Msg91",),
     "campaigns": ("Campaign", "CampaignFields"),
     "approvals": ("ApprovedTemplates",),
-    "client": ("Fetched", "Msg91Client", "Request"),
+    "client": ("Fetched", "Msg91Client"),
+    "http": ("Request",),
     "codes": ("CODES", "AnswerClass", "Code"),
     "errors": ("CallRefused", "ClientSettingError", "InvalidNumber", "Msg91Error", "UnexpectedAnswer"),
     "numbers": ("PhoneNumbers", "mask"),
     "otp": ("Verification", "Verified"),
+    "receiver": ("ReceiverClient",),
     "reports": ("REPORT_NAMES", "Inbound", "Report", "Verdict", "read_inbound", "read_reports", "read_whatsapp"),
     "segmento": ("EventType", "FailedEvent"),
     "templates": ("FlowTemplate", "Preview", "TemplateVersion", "fill_template"),

@@ -22,7 +22,7 @@ import orjson
 
 from worker.msg91.codes import CODES, STATUS_LIKE_CODES, AnswerClass, Code, find_text, of_status
 
-__all__ = ["MAX_BODY", "MAX_RETRY_AFTER", "Answer", "AnswerClass", "read_answer"]
+__all__ = ["MAX_BODY", "MAX_EXCERPT", "MAX_RETRY_AFTER", "Answer", "AnswerClass", "read_answer", "retry_after_of"]
 
 #: Bytes of a body that are read; the rest is not waited for.
 MAX_BODY = 64 * 1024
@@ -96,7 +96,7 @@ def read_answer(
     body = _decoded(body, headers.get("content-encoding", ""))
     text = body.decode("utf-8", "replace").strip("\ufeff \t\r\n\0")
     parsed = _parse(text)
-    retry_after = _retry_after(headers, now)
+    retry_after = retry_after_of(headers, now)
     common: dict[str, Any] = {"status": status, "body": mask_numbers(text[:MAX_EXCERPT]), "elapsed": elapsed}
 
     if isinstance(parsed, dict):
@@ -304,7 +304,7 @@ def _first_text(parsed: dict[str, Any]) -> str:
     return next(_texts(parsed), "")
 
 
-def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
+def retry_after_of(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds from ``Retry-After``, as a number or a date, between 0 and `MAX_RETRY_AFTER`."""
     value = headers.get("retry-after", "").strip()
     if not value:

@@ -8,6 +8,8 @@ What becomes of what names them:
 - an event in a batch that was not looked at yet: what it would have made is ``suppressed (forgotten)``, in its place
   stands one that is counted as filtered;
 - the index by which delivery reports are joined: the entry goes, later reports are nobody's;
+- the events that deliveries came from, kept for reports that are published onward, and the pseudonyms of numbers kept
+  for automatic answers: gone;
 - the journal: the line stays, without its message id;
 - the stream of malformed events: the entry goes.
 
@@ -25,9 +27,10 @@ from typing import Any
 import orjson
 
 from worker.deliveries import Delivery, load_claim, restore
-from worker.delivery import Attention, State, recipient_hash
+from worker.delivery import Attention, Contacts, Origins, State, recipient_hash
 from worker.destinations import Destinations
 from worker.doubts import resolve_doubt
+from worker.onward import pseudonym
 from worker.operations.forgetting_batches import BatchEraser, names
 from worker.operations.letters import CHUNK, Progress
 from worker.operations.person import Person
@@ -47,6 +50,7 @@ class Erased:
         over: Dead and rejected deliveries of which something was kept.
         queued: Events in batches that no worker had looked at yet.
         reports: Entries by which delivery reports would be joined.
+        onward: Entries kept for publishing onward and for automatic answers.
         journal: Lines of the journal.
         malformed: Malformed events.
         under_way: Requests and batches that name them and that a worker is still at: erase again when they are over.
@@ -57,6 +61,7 @@ class Erased:
     over: int = 0
     queued: int = 0
     reports: int = 0
+    onward: int = 0
     journal: int = 0
     malformed: int = 0
     under_way: int = 0
@@ -114,7 +119,10 @@ class _Eraser:
         self.erased = Erased()
         self._batches = BatchEraser(core, destinations, person, by, dry=dry)
         self._keys: set[str] = set()
+        self._noted: set[str] = set()
         self._requests: set[str] = set()
+        self._destinations = destinations
+        self._origins = Origins(core.store, core.ledger.retention)
         self._hashes = [recipient_hash(one) for one in person.recipients]
 
     def sweep(self, on_progress: Progress | None) -> None:
@@ -124,6 +132,7 @@ class _Eraser:
             (keys.kept_prefix, self._kept),
             (keys.batch_prefix, self._batch),
             (keys.request(""), self._request),
+            (keys.origin_prefix, self._origin),
         ]
         for names_found in self._scan():
             for prefix, erase in prefixes:
@@ -135,6 +144,7 @@ class _Eraser:
         self.erased.waiting = self._batches.waiting
         self.erased.queued = self._batches.queued
         self._malformed()
+        self._known()
         known = self._keys | self._batches.keys
         self.erased.journal += self.core.journal.rewrite(lambda lines: self._blank(lines, known), dry=self.dry)
 
@@ -221,6 +231,22 @@ class _Eraser:
                 self.erased.reports += len(entries)
                 if not self.dry:
                     store.ask(lambda token=token: store.client.hdel(store.keys.request(token), *fields))  # type: ignore[misc]
+
+    def _origin(self, keys: list[str]) -> None:
+        for key, one in self._origins.read(keys).items():
+            about = {"userId": one.user_id, "anonymousId": one.anonymous_id, "messageId": one.message_id}
+            if one.recipient in self._hashes or self.person.is_named_in(about):
+                self._noted.add(key)
+
+    def _known(self) -> None:
+        """What is kept for their deliveries, and of their number."""
+        noted = self._noted | self._keys | self._batches.keys
+        contacts = Contacts(self.core.store)
+        self.erased.onward += len(self._origins.read(noted)) if self.dry else self._origins.erase(noted)
+        for destination in self._destinations:
+            pseudonyms = [pseudonym(destination, phone) for phone in self.person.phones]
+            look = contacts.count if self.dry else contacts.erase
+            self.erased.onward += look(destination.name, pseudonyms)
 
     def _malformed(self) -> None:
         store = self.core.store

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from worker.actions import ACTIONS
+from worker.actions import ACTIONS, Action, PostCallback, PublishEvent
 from worker.delivery import Kind, LaneLimits, LaneStatus, NotFound, pages
-from worker.destinations import Destinations
+from worker.destinations import Destination, Destinations
 from worker.runtime import Core
 
 #: Batches looked at in one step.
@@ -33,7 +33,7 @@ class Lane:
 
     @property
     def name(self) -> str:
-        """``<destination>:<family>``."""
+        """``<destination>:<family>``, for a receiver ``<destination>:onward:<receiver>``."""
         return self.status.name
 
     @property
@@ -75,10 +75,10 @@ class Lane:
 def overview(core: Core, destinations: Destinations) -> list[Lane]:
     """All lanes that are configured for an action or were ever used, by name."""
     configured = {
-        lane.name: lane
+        name: destination.lanes[action.family]
         for destination in destinations
-        for family, lane in destination.lanes.items()
-        if family in {action.family for action in ACTIONS.values()}
+        for action in ACTIONS.values()
+        for name in lanes_of(destination, action)
     }
     found = []
     for name in sorted({*configured, *core.lanes.names()}):
@@ -91,6 +91,13 @@ def overview(core: Core, destinations: Destinations) -> list[Lane]:
             )
         )
     return found
+
+
+def lanes_of(destination: Destination, action: Action) -> list[str]:
+    """The names of the lanes that an action may use: one, or one for each receiver."""
+    receivers = destination.context.receivers
+    groups = {PublishEvent.name: receivers.tracking, PostCallback.name: receivers.callbacks}.get(action.name, ("",))
+    return [action.lane(destination.name, group) for group in groups]
 
 
 def find(core: Core, destinations: Destinations, name: str) -> Lane:
@@ -183,7 +190,7 @@ def _wake(core: Core, name: str, until_ms: int) -> int:
                 continue
             members: list[dict[str, Any]] = orjson.loads(look.batch.body)
             action = ACTIONS.get(members[0]["action"]) if members else None
-            if action is not None and f"{members[0]['destination']}:{action.family}" == name:
+            if action is not None and action.lane(members[0]["destination"], members[0]["group"]) == name:
                 core.schedule.make_due(batch_id)
                 woken += 1
     return woken

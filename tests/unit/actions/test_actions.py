@@ -46,6 +46,8 @@ def test_names() -> None:
         "send_whatsapp_session",
         "record_user_events",
         "upsert_contact",
+        "publish_event",
+        "post_callback",
     ]
     assert all(name == action.name for name, action in ACTIONS.items())
 
@@ -55,7 +57,8 @@ def test_what_people_receive_is_never_repeatable(action: Action) -> None:
     """An action whose repetition a person would notice is not called repeatable, and goes to nobody twice at once."""
     assert action.people_receive != action.repeatable
     assert action.people_receive <= action.unique_recipients
-    assert (action.family == "segmento") != action.people_receive
+    assert (action.family in {"segmento", "onward"}) != action.people_receive
+    assert (action.family == "onward") == action.names_people
 
 
 @each
@@ -86,6 +89,8 @@ def test_empty_mapping_names_what_is_missing(action: Action) -> None:
     missing |= {"text"} if action.name == "send_whatsapp_session" else set()
     # A campaign needs some address.
     missing |= {"phone"} if action.name == "run_campaign" else set()
+    # A track event needs somebody whose it is.
+    missing |= {"userId"} if action.name == "publish_event" else set()
     assert {error.field for error in caught.value.errors} == missing
     assert all(name in str(caught.value) for name in missing)
 

@@ -8,16 +8,23 @@ from urllib.parse import parse_qsl
 import orjson
 import pytest
 
-from worker.actions import ACTIONS, ActionContext, WhatsAppContext
+from worker.actions import ACTIONS, ActionContext, Receiver, Receivers, WhatsAppContext
+from worker.actions.receivers import Address
 from worker.msg91.codes import CODES
 from worker.msg91.numbers import PhoneNumbers
 
-PAGE = (Path(__file__).parents[3] / "docs" / "msg91.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "msg91.md").read_text(encoding="utf-8")
+ONWARD = (DOCS / "onward.md").read_text(encoding="utf-8")
 CONTEXT = ActionContext(
     "msg91",
     PhoneNumbers("IN"),
     phonebook_id="{phonebook_id}",
     whatsapp=WhatsAppContext(default_number="918888888888"),
+    receivers=Receivers(
+        tracking={"segment": Receiver("segment", {"track": Address("https://api.segment.io", "/v1/track")})},
+        callbacks={"crm": Receiver("crm", {"report": Address("https://crm.example", "/callbacks/reports")})},
+    ),
 )
 
 EVENTS: dict[str, dict[str, Any]] = {
@@ -57,6 +64,38 @@ EVENTS: dict[str, dict[str, Any]] = {
         "context": {},
         "type": "track",
     },
+    "publish_event": {
+        "target": "segment",
+        "messageId": "msg91-u3uZB0nKx0Gd2mYcQ1oVhTqE",
+        "event": "WhatsApp Message Read",
+        "userId": "user-1",
+        "timestamp": "2026-11-28T10:15:00.000Z",
+        "properties": {
+            "channel": "whatsapp",
+            "destination": "shop",
+            "originalMessageId": "order-4711-shipped",
+            "mapping": "send_whatsapp_template",
+            "status": "read",
+            "requestId": "f3b1a7c09d2e4f60a1b2c3d4e5f60718",
+        },
+        "context": {"library": {"name": "msg91-destination", "version": "0.1.0"}},
+        "integrations": {"MSG91": False},
+    },
+    "post_callback": {
+        "target": "crm",
+        "kind": "report",
+        "body": {
+            "payloadVersion": "0.1",
+            "statuses": [
+                {
+                    "msgId": "25596363|1639561857|20220227|25596363",
+                    "status": "failed",
+                    "timestamp": "1764324900",
+                    "error": {"code": 1007, "title": "131026: Message undeliverable"},
+                }
+            ],
+        },
+    },
     "upsert_contact": {"contactId": "u-1", "name": "Ada", "phone": "918818888758", "details": {"age": 30}},
 }
 
@@ -64,9 +103,10 @@ EVENTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", ACTIONS)
 def test_documented_request(name: str) -> None:
     """Method, path and body in the documentation of an action are what it builds."""
-    found = re.search(rf"^## `{name}`: `(\w+) (\S+)`\n+```json\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL)
-    assert found is not None
     action = ACTIONS[name]
+    page = ONWARD if action.family == "onward" else PAGE
+    found = re.search(rf"^## `{name}`: `(\w+) (\S+)`\n+```json\n(.*?)```", page, re.MULTILINE | re.DOTALL)
+    assert found is not None
     request = action.build([action.prepare(EVENTS[name], CONTEXT).payload], CONTEXT, "token")
     assert found[1] == request.method
     path, _, query = found[2].partition("?")

@@ -14,15 +14,19 @@ from worker.actions import ACTIONS
 from worker.configuration.model import (
     FAMILIES,
     ActionModel,
+    AutoReplyModel,
     CallbackFieldsModel,
+    CallbackModel,
     CallbacksModel,
     ClevertapModel,
     DestinationModel,
     DestinationsFile,
     LaneModel,
     LanesModel,
+    OnwardModel,
     OtpModel,
     SegmentoModel,
+    TrackingModel,
     WebhooksModel,
     WhatsAppModel,
 )
@@ -44,6 +48,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "Segmento": SegmentoModel,
     "WhatsApp": WhatsAppModel,
     "CleverTap": ClevertapModel,
+    "Onward": OnwardModel,
+    "A tracking API": TrackingModel,
+    "Onward callbacks": CallbackModel,
+    "Automatic answers": AutoReplyModel,
 }
 
 

@@ -13,10 +13,18 @@ LANE = "msg91:sms"
 
 
 def test_every_configured_lane_is_listed_before_it_was_used(desk: Desk) -> None:
-    """One for each family that an action uses, with the limits of the configuration."""
-    desk.configure(lanes={"sms": {"rate": "20/s", "burst": 5, "concurrency": 7, "cost": "parts"}})
+    """One for each family that an action uses, and for each receiver, with the limits of the configuration."""
+    desk.configure(
+        lanes={"sms": {"rate": "20/s", "burst": 5, "concurrency": 7, "cost": "parts"}, "onward": {"concurrency": 2}},
+        onward={
+            "tracking": [{"name": "segment", "write_key": "w" * 16}],
+            "callbacks": [{"name": "crm", "report_url": "https://crm.example/reports", "secret": "s" * 16}],
+        },
+    )
     found = {one.name: one for one in lanes.overview(desk.core, desk.destinations)}
-    assert set(found) == {f"msg91:{action.family}" for action in ACTIONS.values()}
+    families = {f"msg91:{action.family}" for action in ACTIONS.values() if action.family != "onward"}
+    assert set(found) == families | {"msg91:onward:segment", "msg91:onward:crm"}
+    assert found["msg91:onward:crm"].concurrency == 2
     sms = found[LANE]
     assert (sms.rate, sms.burst, sms.concurrency, sms.unit, sms.state, sms.overridden) == (
         20,

@@ -1,0 +1,145 @@
+"""Which event a delivery came from, kept as long as a report of it may come; only where somebody is told of reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from .keys import recipient_hash
+from .ledger import Retention
+from .store import Store
+
+__all__ = ["Origin", "Origins", "Reported"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The event that a delivery came from, as far as a report's readers want to know it.
+
+    Attributes:
+        message_id: The event's ``messageId``.
+        mapping: The mapping's name, or the action's.
+        action: The action.
+        user_id: The event's ``userId``; may be empty.
+        anonymous_id: Its ``anonymousId``; may be empty.
+        recipient: ``recipient_hash`` of whom it went to, so that a person is found by number.
+    """
+
+    message_id: str
+    mapping: str
+    action: str
+    user_id: str = ""
+    anonymous_id: str = ""
+    recipient: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a report says of the message that it is about.
+
+    Attributes:
+        token: The correlation token, when the report echoes it.
+        request_id: MSG91's request id.
+        recipient: The number as it was on the wire; may be empty when the request had one recipient.
+    """
+
+    token: str = ""
+    request_id: str = ""
+    recipient: str = ""
+
+
+class Origins:
+    """Notes and finds origins.
+
+    Args:
+        store: The store.
+        retention: How long reports can be joined.
+    """
+
+    def __init__(self, store: Store, retention: Retention | None = None) -> None:
+        self._store = store
+        self._life_ms = round((retention or Retention()).index * 1000)
+
+    def note(self, origins: Mapping[str, Origin]) -> None:
+        """Note origins by the key of their delivery; one trip to the store.
+
+        Raises:
+            StoreUnavailable: nothing is known to be noted; noting again is safe.
+        """
+        store, keys = self._store, self._store.keys
+
+        def write() -> None:
+            pipe = store.client.pipeline(transaction=False)
+            for key, one in origins.items():
+                row = [one.message_id, one.mapping, one.action, one.user_id, one.anonymous_id, one.recipient]
+                pipe.set(keys.origin(key), orjson.dumps(row), px=self._life_ms)
+            pipe.execute()
+
+        if origins:
+            store.ask(write)
+
+    def find(self, messages: Sequence[Reported]) -> list[Origin | None]:
+        """The origins of the deliveries that reports are about, joined as ``Ledger.report`` joins them.
+
+        Three trips to the store, however many they are.
+
+        Raises:
+            StoreUnavailable: the store is away.
+        """
+        keys = self._store.keys
+        found = self._deliveries([one.token for one in messages], messages)
+        rest = [at for at, one in enumerate(messages) if found[at] is None and one.request_id]
+        if rest:
+            # Before its answer is settled, a hash of early reports stands where the token of a request id will be.
+            answers = self._ask([("GET", keys.request_id(messages[at].request_id)) for at in rest])
+            tokens = [one.decode() if isinstance(one, bytes) else "" for one in answers]
+            for at, key in zip(rest, self._deliveries(tokens, [messages[at] for at in rest]), strict=True):
+                found[at] = key
+        origins = self.read([key for key in found if key is not None])
+        return [origins.get(key) if key is not None else None for key in found]
+
+    def _deliveries(self, tokens: Sequence[str], messages: Sequence[Reported]) -> list[str | None]:
+        """The keys of the deliveries, by the tokens of their requests; None where there is no token or no such one."""
+        asked = [(at, token) for at, token in enumerate(tokens) if token]
+        commands = [
+            ("HGET", self._store.keys.request(token), recipient_hash(messages[at].recipient))
+            if messages[at].recipient
+            else ("HGETALL", self._store.keys.request(token))
+            for at, token in asked
+        ]
+        found: list[str | None] = [None] * len(messages)
+        for (at, _), answer in zip(asked, self._ask(commands), strict=True):
+            fields: dict[bytes, bytes] = answer if isinstance(answer, dict) else {}
+            keys = [value for field, value in fields.items() if not field.startswith(b"_")]
+            key = answer if isinstance(answer, bytes) else keys[0] if len(keys) == 1 else None
+            found[at] = key.decode() if key is not None else None
+        return found
+
+    def _ask(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+        """Ask several things in one trip; what is of another type than expected answers with an error of its own."""
+        store = self._store
+
+        def ask() -> list[Any]:
+            pipe = store.client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)  # type: ignore[no-untyped-call]
+            return list(pipe.execute(raise_on_error=False))
+
+        return list(store.ask(ask)) if commands else []
+
+    def read(self, delivery_keys: Iterable[str]) -> dict[str, Origin]:
+        """The origins that are noted for these deliveries."""
+        keys = list(delivery_keys)
+        if not keys:
+            return {}
+        store = self._store
+        found = store.ask(lambda: store.client.mget([store.keys.origin(key) for key in keys]))
+        return {key: Origin(*orjson.loads(raw)) for key, raw in zip(keys, found, strict=True) if raw}
+
+    def erase(self, delivery_keys: Iterable[str]) -> int:
+        """Forget origins; gives how many there were."""
+        names = [self._store.keys.origin(key) for key in delivery_keys]
+        return int(self._store.ask(lambda: self._store.client.delete(*names))) if names else 0
