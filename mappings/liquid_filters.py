@@ -358,7 +358,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "at_most": lambda value, most=0: min(_number(value), _number(most)),
     "base64_decode": _base64_decode,
     "base64_encode": lambda value: base64.b64encode(liquid_text(value).encode()).decode("ascii"),
-    "capitalize": lambda value: liquid_text(value).capitalize(),
+    "capitalize": lambda value: liquid_text(value)[:1].upper() + liquid_text(value)[1:].lower(),
     "ceil": lambda value: math.ceil(_number(value)),
     "cgi_escape": lambda value: _url_encode(value, safe="-_.~"),
     "compact": lambda value: [item for item in _list(value) if item is not None],

@@ -74,6 +74,12 @@ OTHERS: dict[str, Callable[[], bool]] = {
     "plain-dates": lambda: rendered("{{ 'May 1, 2024' | date: '%Y' }}") == "May 1, 2024",
     "compact-json": lambda: rendered("{{ a | json: 2 }}", {"a": [1, 2]}) == "[1,2]",
     "no-sample": lambda: rendered("{{ a | sample }}", {"a": [1]}) == "error",
+    "no-escapes": lambda: rendered(r"{{ 'a\nb' }}") == r"a\nb",
+    "json-of-nothing": lambda: rendered("{{ nope | json }}") == "null",
+    "lists-in-join": lambda: rendered("{{ a | join: '-' }}", {"a": [1, [2, 3]]}) == "1-23",
+    "counters-apart": lambda: rendered("{% increment n %}{% increment n %}", {"n": 7}) == "01",
+    "empty-output": lambda: rendered("a{{ }}b") == "error",
+    "years-to-9999": lambda: rendered("{{ n | date: '%Y' }}", {"n": 1714557600000}) == "1714557600000",
     "limit-of-text": lambda: rendered("{{ a | append: a }}", {"a": "x" * (MAX_TEXT // 2 + 1)}) == "error",
 }  # fmt: skip
 

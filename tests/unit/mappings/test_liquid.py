@@ -20,7 +20,7 @@ def rendered(template: str, event: dict[str, Any] | None = None) -> str:
     ("template", "event", "text"),
     [
         ("{{ a | append: '!' | prepend: 1.0 }}", {"a": True}, "1true!"),
-        ("{{ a | capitalize }}", {"a": "hELLO wORLD"}, "Hello world"),
+        ("{{ a | capitalize }} {{ b | capitalize }}", {"a": "hELLO wORLD", "b": "ß"}, "Hello world SS"),
         (
             "{{ a | remove: 'l' }} {{ a | remove_first: 'l' }} {{ a | remove_last: 'l' }}",
             {"a": "hello"},
@@ -128,7 +128,8 @@ def test_filters_give_liquidjs_answers(template: str, event: dict[str, Any], tex
             "22 May 2024 May 22nd, 2024",
         ),
         ("{{ a | date: '%Y' }}", {"a": "Wed, 01 May 2024 10:00:00 GMT"}, "2024"),
-        ("{{ a | date: '%Y' }}", {"a": "soon"}, "soon"),
+        ("{{ a | date: '%Y' }}{{ b | date: '%-d.%-m.%y' }}", {"a": "soon", "b": "2024/05/01"}, "soon1.5.24"),
+        ("{{ a | date: '%H:%M' }}", {"a": "2024/05/01 10:20:30"}, "10:20"),
         ("{{ a | date: '%Y' }}", {"a": 1e300}, "1e+300"),
         ("{{ a | date: '%Y' }}{{ nope | date: '%Y' }}", {"a": {"x": 1}}, '{"x":1}'),
         ("{{ a | date: '%Y', 'Nowhere/Else' }}", {"a": 0}, "0"),
@@ -157,7 +158,25 @@ def test_dates_are_shown_in_utc_unless_a_zone_is_named(template: str, event: dic
         ("a contains 'x'", {"a": 5}, False),
         ("a contains 'x'", {}, False),
         ("a == 1 or b == 1 and c == 1", {"a": 1}, True),
-        ("a == blank", {"a": ""}, True),
+        *(("a == blank", {"a": value}, True) for value in ("", " \n", None, False, [], {})),
+        *(("blank == a", {"a": value}, False) for value in ("x", 0, True, [None], {"b": None})),
+        ("a != blank", {}, False),
+        ("a.b != blank and a.b != empty", {"a": {}}, False),
+        *(("a == empty", {"a": value}, True) for value in ("", [], {})),
+        *(("a == empty", {"a": value}, False) for value in (" ", None, False, 0)),
+        ("a contains b", {"a": "abc"}, False),
+        ("a contains 1", {"a": [True]}, False),
+        ("a contains 3", {"a": [3.0]}, True),
+        ("(1..5) contains 3", {}, True),
+        ("a == b", {"a": [1], "b": [True]}, False),
+        ("a == b", {"a": [1, "x"], "b": [1.0, "x"]}, True),
+        ("not a", {}, True),
+        ("not a == 1", {"a": 1}, False),
+        ("not a and b", {"b": 1}, True),
+        ("not a and b", {}, False),
+        ("not a or b", {"a": 1, "b": 1}, True),
+        ("not not a and b", {"a": 1, "b": 1}, True),
+        ("b and not a or c", {"a": 1, "c": 1}, False),
         ("a", {"a": 0}, True),
     ],
 )
@@ -167,6 +186,55 @@ def test_conditions_take_any_event(condition: str, event: dict[str, Any], holds:
     assert rendered(f"{{% unless {condition} %}}no{{% else %}}yes{{% endunless %}}", event) == (
         "yes" if holds else "no"
     )
+
+
+@pytest.mark.parametrize(
+    ("template", "event", "text"),
+    [
+        ("{{ a == 1 }} {{ a > 1 }} {{ a or b }} {{ not a }}", {"a": 1}, "true false true false"),
+        ("{{ a contains 'x' | upcase }}", {"a": "x"}, "TRUE"),
+        ("{% assign big = a > 1 and b != blank %}{% if big %}big{% endif %}", {"a": 2, "b": "x"}, "big"),
+        ("{% echo a == 1 %}{% liquid\necho a != 1\n%}", {"a": 1}, "truefalse"),
+        ("{{ blank }}{{ empty }}{% assign x = blank %}{{ x }}|", {}, "|"),
+    ],
+)
+def test_an_output_may_be_a_condition(template: str, event: dict[str, Any], text: str) -> None:
+    """What stands in a condition may stand in an output and behind assign, and is true or false."""
+    assert rendered(template, event) == text
+
+
+@pytest.mark.parametrize(
+    ("template", "event", "text"),
+    [
+        (
+            "{{ a.0.b }} {{ a[c].b }} {{ a['0'].b }} {{ a.first.b }} {{ a[-1].b }}",
+            {"a": [{"b": 1}], "c": 0},
+            "1 1 1 1 1",
+        ),
+        (
+            "{{ a[1] }}|{{ b[t] }}|{{ b[nope] }}|{{ b.x }}|{{ b[9] }}",
+            {"a": {"1": "x"}, "b": [1, 2], "t": True},
+            "x||||",
+        ),
+        ("{{ a.size }} {{ b.size }} {{ c.size }} {{ d.size }}", {"a": "👍", "b": [1], "c": {"x": 1}, "d": 5}, "2 1 1 "),
+        ("{{ a.size }} {{ a.first }} {{ a.last }}", {"a": {"size": "L", "first": None}}, "L  "),
+        ("{{ a.first }}{{ a.last }}{{ b.first }}{{ c.first }}", {"a": {"x": 1}, "b": "xy", "c": []}, ""),
+        (
+            "{% assign r = (1..3) %}{{ r }} {{ r | join: ',' }} {{ r.size }} {{ r.last }} {{ r[0] }}",
+            {},
+            "123 1,2,3 3 3 1",
+        ),
+    ],
+)
+def test_members_and_items_are_found_as_liquidjs_finds_them(template: str, event: dict[str, Any], text: str) -> None:
+    """Items by number in either spelling, size, first and last; a range is a list; what is not there is nothing."""
+    assert rendered(template, event) == text
+
+
+def test_an_event_cannot_make_a_long_range() -> None:
+    """The end of a range may come from the event; the list is bounded like everything else."""
+    with pytest.raises(MappingError, match="list of more than 1000000 values"):
+        rendered("{{ (1..n) | size }}", {"n": 10**9})
 
 
 def test_tags_that_work() -> None:
