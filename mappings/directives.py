@@ -352,7 +352,7 @@ def root_mapping(compiler: Compiler, mapping: Any, place: Place) -> Resolver:
         return compiler.value(mapping, place)
     wrapper = mapping[ROOT_DIRECTIVE]
     here = place.at(ROOT_DIRECTIVE)
-    if not isinstance(wrapper, dict) or len(wrapper) != 1:
+    if not is_directive(wrapper) or len(wrapper) != 1:
         return compiler.problem(here, "should be one single directive.")
     name, options = next(iter(wrapper.items()))
     if not isinstance(options, dict):

@@ -121,7 +121,7 @@ def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: b
             if root and value == "":
                 continue
             kept = test(value, prefix, errors)
-            if kept is not MISSING:
+            if kept is not MISSING and not (root and kept == ""):
                 payload[name] = kept
         for name in required:
             if name not in payload:
@@ -361,9 +361,9 @@ def _to_boolean(value: Any) -> Any:
 
 
 def _to_datetime(value: Any) -> Any:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return MISSING
-    return value if isinstance(value, str | int | float) else MISSING
+    return value if isinstance(value, str) or value - value == 0 else MISSING
 
 
 _COERCIONS: Final[dict[str, Callable[[Any], Any]]] = {

@@ -61,6 +61,16 @@ OTHERS: dict[str, Callable[[], bool]] = {
     "whole-numbers": lambda: compile_mapping({"v": {"@template": "{{n}}"}})({"n": 2**70}) == {"v": str(2**70)},
     "errors-in-lists": lambda: paths_of({"v": {"@merge": {"objects": [1], "direction": "left"}}})
     == ["/v/@merge/objects/0"],
+    "order-of-keys": lambda: compile_mapping({"v": {"@json": {"value": {"b": 1, "0": 2}, "mode": "encode"}}})({})
+    == {"v": '{"b":1,"0":2}'},
+    "whole-mappings": lambda: all(
+        paths_of(mapping) == [place]
+        for mapping, place in (
+            *(([], "/"), ("x", "/"), (5, "/")),
+            ({"__segment_internal_directive": {"a": {}}}, "/__segment_internal_directive"),
+            ({"__segment_internal_directive": {"_metadata": {}}}, "/__segment_internal_directive"),
+        )
+    ),
     "batches-like-events": lambda: compile_fields({"f": {"type": "string"}})({"f": ""}) == ({}, []),
     "numbers-are-numbers": lambda: fails("number", "  ") and fails("number", "Infinity"),
     "real-dates": lambda: fails("datetime", "2024-13-45") and not fails("datetime", "Wed, 01 May 2024 10:00:00 GMT"),
