@@ -27,11 +27,12 @@ from liquid.template import BoundTemplate
 from liquid.token import TOKEN_ASSIGN, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG, Token
 from liquid.utils import ReadOnlyChainMap
 
-from mappings.compiler import Compiler, Place, Resolver, constant
+from mappings.compiler import Compiler, Resolver, constant
 from mappings.errors import MappingError, Problem, nearest
 from mappings.liquid_conditions import parse_value, plain, tolerant
 from mappings.liquid_filters import DISABLED_FILTERS, FILTERS, MAX_TEXT, FilterError, liquid_text
 from mappings.paths import step
+from mappings.places import Place
 from mappings.values import MISSING, utf16_length
 
 __all__ = ["DISABLED_TAGS", "MAX_SECONDS", "MAX_TEMPLATE", "build_liquid"]

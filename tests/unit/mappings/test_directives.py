@@ -27,6 +27,9 @@ def test_every_problem_is_found_at_once() -> None:
             "d": {"@merge": {"objects": [1, {"@nope": 1}], "direction": "up"}},
             "e": {"@transform": {"apply": {"x": {"@case": {"operator": "title", "value": {"@nope": 1}}}}}},
             "f": {"@json": {"value": [{"@nope": 1}], "mode": 5, "unknown": {"@nope": 1}}},
+            "g": {"@replace": {"pattern": "", "pattern2": 5, "replacement": "x" * 11, "globl": True, "value": 3}},
+            "h": {"@case": {"operator": "title", "value": 3}},
+            "i": {"@flatten": {"separator": "", "omitArrays": "no"}},
         }
     )
 
@@ -46,6 +49,12 @@ def test_every_problem_is_found_at_once() -> None:
         "/f/@json/mode",
         "/f/@json/unknown",
         "/f/@json/value/0",
+        *(f"/g/@replace/{option}" for option in ("globl", "pattern", "pattern2", "replacement", "value")),
+        "/h/@case/operator",
+        "/h/@case/value",
+        "/i/@flatten",
+        "/i/@flatten/omitArrays",
+        "/i/@flatten/separator",
     ]
 
 
@@ -106,12 +115,39 @@ def test_placeholders_in_plain_text_are_a_warning() -> None:
             "a": "Hi {{properties.name}}",
             "b": {"c": "{{x}}", "d": "{ {x} } {{}}"},
             "e": {"@literal": "{{x}}"},
+            "g": {"@if": {"exists": {"@path": "$.x"}, "then": "Hi {{x}}", "else": ["{{y}}"]}},
+            "h": {"@template": {"@case": {"operator": "lower", "value": "HI {{X}}"}}},
             "f": {"@template": {"@if": {"exists": {"@path": "$.x"}, "then": "Hi {{x}}", "else": "Hi"}}},
         }
     )
 
     assert mapping({"x": 1})["a"] == "Hi {{properties.name}}"
-    assert sorted(warning.path for warning in mapping.warnings) == ["/a", "/b/c"]
+    assert sorted(warning.path for warning in mapping.warnings) == ["/a", "/b/c", "/g/@if/else/0", "/g/@if/then"]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "path", "suggestion"),
+    [
+        ({"a": "$.properties.phone"}, "/a", 'Write {"@path": "$.properties.phone"}.'),
+        (
+            {"a": {"@template": "$.properties.x[0]"}},
+            "/a/@template",
+            "Write {{$.properties.x[0]}}, or @path for @template.",
+        ),
+        ({"a": {"@path": "$.properties.phone "}}, "/a/@path", None),
+        ({"a": {"@path": "{{properties.phone}}"}}, "/a/@path", None),
+        ({"a": {"@path": "$['properties'].phone"}}, "/a/@path", "Write $.['properties'].phone"),
+        ({"a": {"@arrayPath": ["$[0]"]}}, "/a/@arrayPath", "Write $.[0]"),
+    ],
+)
+def test_a_path_that_is_hardly_meant_is_a_warning(mapping: Any, path: str, suggestion: str | None) -> None:
+    """Paths that are text, and text that is no path, work as at Segment and are pointed out when they are loaded."""
+    assert [(one.path, one.suggestion) for one in compile_mapping(mapping).warnings] == [(path, suggestion)]
+
+
+def test_text_that_only_begins_like_a_path_is_text() -> None:
+    """Prices and sentences are no paths."""
+    assert compile_mapping({"a": "$5", "b": "$. is a path", "c": {"@literal": "$.x"}}).warnings == ()
 
 
 def test_an_option_nobody_knows_is_a_warning() -> None:
