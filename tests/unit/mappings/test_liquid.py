@@ -10,7 +10,6 @@ import pytest
 from mappings import MappingError, compile_mapping
 from mappings.liquid_filters import DISABLED_FILTERS, FILTERS
 
-
 EMPTY: list[dict[str, Any]] = [{"a": ""}, {"a": " \n"}, {"a": None}, {"a": False}, {"a": []}, {"a": {}}, {}]
 FULL: list[dict[str, Any]] = [{"a": "x"}, {"a": 0}, {"a": True}, {"a": [None]}, {"a": {"b": None}}]
 
