@@ -119,7 +119,7 @@ _CJK = re.compile("[\u4e00-\u9fff\uf900-\ufaff\u3400-\u4dbf\u3040-\u309f\u30a0-\
 
 def _number_of_words(value: Any, mode: Any = None) -> int:
     words = liquid_text(value)
-    if mode in {"cjk", "auto"} and _CJK.search(words):
+    if liquid_text(mode) in {"cjk", "auto"} and _CJK.search(words):
         return len(_CJK.findall(words)) + len(_CJK.sub(" ", words).split())
     return len(words.split())
 
@@ -162,8 +162,12 @@ def _strip_html(value: Any) -> str:
     return "".join([*kept, words[position:]])
 
 
-def _url_encode(value: Any, safe: str = _UNRESERVED) -> str:
-    return quote(liquid_text(value), safe=safe).replace("%20", "+")
+def _url_encode(value: Any) -> str:
+    return quote(liquid_text(value), safe=_UNRESERVED).replace("%20", "+")
+
+
+def _cgi_escape(value: Any) -> str:
+    return quote(liquid_text(value), safe="-_.~").replace("%20", "+")
 
 
 def _uri_escape(value: Any) -> str:
@@ -174,7 +178,7 @@ _SLUG_KEPT: Final = {"pretty": "._~!$&'()+,;=@"}
 
 
 def _slugify(value: Any, mode: Any = "default", cased: Any = None) -> str:
-    words = liquid_text(value)
+    words, mode = liquid_text(value), liquid_text(mode)
     if mode == "none":
         kept = words
     elif mode == "raw":
@@ -199,9 +203,9 @@ def _in_slug(character: str, more: str, *, ascii_only: bool) -> bool:
 
 def _number(value: Any) -> Number:
     """A value as a number; what is none counts as 0."""
-    if isinstance(value, bool):
+    if isinstance(value, int):
         return int(value)
-    if isinstance(value, int | float):
+    if isinstance(value, float):
         return value if math.isfinite(value) else 0
     if isinstance(value, str):
         try:
@@ -346,8 +350,13 @@ def _json(value: Any, _space: Any = None) -> str | None:
     return json_text(value)
 
 
+_NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]|(?<==).*", re.DOTALL)
+
+
 def _base64_decode(value: Any) -> str:
-    words = liquid_text(value)
+    """As Node.js does it: both alphabets, what is no base64 is passed over, what is left over is dropped."""
+    words = _NO_BASE64.sub("", liquid_text(value).translate(str.maketrans("-_", "+/")))
+    words = words[: len(words) - (len(words) % 4 == 1)]
     return base64.b64decode(words + "=" * (-len(words) % 4)).decode("utf-8", "replace")
 
 
@@ -360,7 +369,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "base64_encode": lambda value: base64.b64encode(liquid_text(value).encode()).decode("ascii"),
     "capitalize": lambda value: liquid_text(value)[:1].upper() + liquid_text(value)[1:].lower(),
     "ceil": lambda value: math.ceil(_number(value)),
-    "cgi_escape": lambda value: _url_encode(value, safe="-_.~"),
+    "cgi_escape": _cgi_escape,
     "compact": lambda value: [item for item in _list(value) if item is not None],
     "date": _date,
     "date_to_long_string": _written_date("%B"),

@@ -86,7 +86,17 @@ def rendered(template: str, event: dict[str, Any] | None = None) -> str:
             {"a": "a b&(é)[1]"},
             "a+b%26(%C3%A9)%5B1%5D a+b%26%28%C3%A9%29%5B1%5D a%20b&(%C3%A9)[1]",
         ),
-        ("{{ 'a%20b+c' | url_decode }}", {}, "a b c"),
+        (
+            "{{ 'a%20b+c' | url_decode }} {{ 'a/b' | url_encode: '/' }}{{ 'a/b' | url_encode: 5 }}",
+            {},
+            "a b c a%2Fba%2Fb",
+        ),
+        ("{{ '_-8' | base64_decode | size }}{{ 'YQ==Yg' | base64_decode }}{{ 'é2' | base64_decode }}", {}, "2a"),
+        (
+            "{{ a | at_most: 5 }} {{ 'A b' | slugify: o }} {{ 'a b' | number_of_words: o }}",
+            {"a": 10**400, "o": {}},
+            "5 a-b 2",
+        ),
         ("{{ a | slugify }} {{ a | slugify: 'ascii' }} {{ a | slugify: 'latin' }}", {"a": "Ünï 1!"}, "ünï-1 n-1 uni-1"),
         (
             "{{ a | slugify: 'pretty' }} {{ a | slugify: 'raw', true }} {{ a | slugify: 'none' }}",
@@ -331,7 +341,14 @@ def test_hostile_text_takes_no_long_time(text: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     "template",
-    ["{{ c | json }}", "{{ 1 | divided_by: 0 }}", "{{ 1 | modulo: 0 }}", "{{ a | times: a }}", "{{ b | url_encode }}"],
+    [
+        "{{ c | json }}",
+        "{{ 1 | divided_by: 0 }}",
+        "{{ 1 | modulo: 0 }}",
+        "{{ a | times: a }}",
+        "{{ b | url_encode }}",
+        "{{ c | plus: 1 }}",
+    ],
 )
 def test_what_a_filter_cannot_do_is_an_error_of_that_event(template: str) -> None:
     """Division by zero, numbers out of range and broken text are mapping errors, and show no values."""
