@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 import math
+import operator
 import re
 import unicodedata
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import quote, unquote_plus
 
@@ -31,6 +32,8 @@ DISABLED_FILTERS: Final = frozenset({
 })  # fmt: skip
 
 Number = int | float
+#: Whole numbers are smaller, or a template could make them grow without end.
+_LARGEST: Final = 10**308
 
 
 class FilterError(ValueError):
@@ -215,13 +218,22 @@ def _number(value: Any) -> Number:
     return 0
 
 
-def _arithmetic(operate: Callable[[Decimal, Decimal], Decimal]) -> Callable[..., Number]:
-    """Decimal arithmetic, so that 0.1 + 0.2 is 0.3, as in Shopify's Liquid; whole numbers stay whole."""
+def _arithmetic(operate: Callable[[Any, Any], Any]) -> Callable[..., Number]:
+    """Whole numbers are exact; others are reckoned as decimals, so that 0.1 + 0.2 is 0.3, as in Shopify's Liquid."""
 
     def compute(value: Any, other: Any = None) -> Number:
-        return _plain(operate(_decimal(value), _decimal(other)))
+        one, two = _number(value), _number(other)
+        if isinstance(one, int) and isinstance(two, int):
+            return _in_reach(operate(one, two))
+        return _plain(operate(_decimal(one), _decimal(two)))
 
     return compute
+
+
+def _in_reach(number: int) -> int:
+    if abs(number) >= _LARGEST:
+        raise FilterError("the result is too large a number")
+    return number
 
 
 def _decimal(value: Any) -> Decimal:
@@ -247,7 +259,10 @@ def _modulo(value: Any, divisor: Any = None) -> Number:
     below = _decimal(divisor)
     if below == 0:
         raise FilterError("it divides by zero")
-    return _plain(_decimal(value) % below)
+    try:
+        return _plain(_decimal(value) % below)
+    except InvalidOperation:
+        raise FilterError("the numbers are too far apart") from None
 
 
 def _round(value: Any, places: Any = 0) -> Number:
@@ -389,11 +404,11 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "jsonify": _json,
     "last": _end(-1),
     "lstrip": _strip(str.lstrip),
-    "minus": _arithmetic(Decimal.__sub__),
+    "minus": _arithmetic(operator.sub),
     "modulo": _modulo,
     "normalize_whitespace": lambda value: re.sub(r"\s+", " ", liquid_text(value)),
     "number_of_words": _number_of_words,
-    "plus": _arithmetic(Decimal.__add__),
+    "plus": _arithmetic(operator.add),
     "pop": lambda value: _list(value)[:-1],
     "prepend": _prepend,
     "push": lambda value, item=None: _bounded_list([*_list(value), item]),
@@ -415,7 +430,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "strip_html": _strip_html,
     "strip_newlines": lambda value: re.sub(r"\r?\n", "", liquid_text(value)),
     "sum": _sum,
-    "times": _arithmetic(Decimal.__mul__),
+    "times": _arithmetic(operator.mul),
     "to_integer": _to_integer,
     "truncate": _truncate,
     "truncatewords": _truncate_words,

@@ -72,6 +72,7 @@ def rendered(template: str, event: dict[str, Any] | None = None) -> str:
             "x 0 false",
         ),
         ("{{ 7 | divided_by: 2 }} {{ 8 | divided_by: 2 }} {{ 7 | divided_by: 2, true }}", {}, "3.5 4 3"),
+        ("{{ a | plus: 1 }} {{ a | times: 10 }}", {"a": 10**30}, f"{10**30 + 1} {10**31}"),
         ("{{ 0.1 | plus: 0.2 }} {{ '5' | times: 3 }} {{ nope | minus: 1 }} {{ -7 | modulo: 3 }}", {}, "0.3 15 -1 -1"),
         (
             "{{ 2.5 | round }} {{ -2.5 | round }} {{ 1234.567 | round: 2 }} {{ 1250 | round: -2 }}",
