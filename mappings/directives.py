@@ -6,6 +6,8 @@ docs/mappings.md lists. `@liquid` has a module of its own.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,6 +26,8 @@ __all__ = ["DIRECTIVES", "ROOT_DIRECTIVE", "root_mapping"]
 #: A mapping may wrap all its fields into one directive under this key.
 ROOT_DIRECTIVE: Final = "__segment_internal_directive"
 
+#: Digits that a number of orjson may lose.
+_LONG_NUMBER: Final = re.compile(r"\d{17}", re.ASCII)
 #: Characters (UTF-16 units) that each text of `@replace` may have.
 _MOST: Final = 10
 
@@ -265,9 +269,10 @@ def _json(compiler: Compiler, options: Any, place: Place) -> Resolver:
         if not isinstance(value, str):
             return value
         try:
-            return orjson.loads(value)
+            decoded = orjson.loads(value)
         except orjson.JSONDecodeError:
             return value
+        return json.loads(value) if _LONG_NUMBER.search(value) else decoded
 
     return encode if checked["mode"].lower() == "encode" else decode
 

@@ -102,6 +102,9 @@ def compile_fields(spec: Mapping[str, Mapping[str, Any]]) -> CompiledFields:
 def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: bool) -> Check:
     """The check of an object with declared members."""
     checks = {name: _field(name, field) for name, field in spec.items()}
+    texts = {
+        name for name, field in spec.items() if _FIELD_TYPES[field["type"]] == "string" and not field.get("multiple")
+    }
     required = [name for name, field in spec.items() if field.get("required") is True]
     conditional = [
         (name, _condition(name, field["required"]))
@@ -118,10 +121,10 @@ def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: b
                 if additional:
                     payload[name] = value
                 continue
-            if root and value == "":
+            if root and (value == "" or (value == [""] and name in texts)):
                 continue
             kept = test(value, prefix, errors)
-            if kept is not MISSING and not (root and kept == ""):
+            if kept is not MISSING:
                 payload[name] = kept
         for name in required:
             if name not in payload:

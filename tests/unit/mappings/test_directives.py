@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from typing import Any
 
@@ -323,3 +324,19 @@ def test_compiled_things_can_be_pickled() -> None:
     assert mapping({"a": 1}) == {"v": 1}
     assert repr(mapping) == "CompiledMapping({'v': {'@path': '$.a'}})"
     assert error.problems == [Problem("/a", "is wrong.")]
+
+
+@pytest.mark.parametrize(
+    "text", ["12345678901234567890123", '{"a": [-98765432109876543210987, 1.5]}', '"12345678901234567"']
+)
+def test_decoded_whole_numbers_keep_every_digit(text: str) -> None:
+    """However long they are: a parser that reads them as floats would round them."""
+    assert compile_mapping({"v": {"@json": {"mode": "decode", "value": text}}})({}) == {"v": json.loads(text)}
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 3000 + "12345678901234567" + "]" * 3000, '"\\ud83d 12345678901234567"', "1e400"]
+)
+def test_what_cannot_be_decoded_safely_stays_text(text: str) -> None:
+    """JSON that is nested too deeply, holds half a character or no finite number is left as it is."""
+    assert compile_mapping({"v": {"@json": {"mode": "decode", "value": text}}})({}) == {"v": text}
