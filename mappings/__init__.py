@@ -5,10 +5,10 @@ no provider, no store and no queue, and reads files only in `load` and `MappingF
 """
 
 from mappings.compiled import CompiledMapping, FieldExplanation, compile_mapping
-from mappings.compiler import Read
 from mappings.errors import FieldSpecError, MappingError, MappingsError, Problem, TriggerError
 from mappings.fields import CompiledFields, FieldError, compile_fields
 from mappings.mapping import Mapping, MappingFile, load, presets
+from mappings.places import Read
 from mappings.triggers import ClauseVerdict, CompiledTrigger, compile_trigger
 from mappings.values import MISSING
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mappings.compiler import Compiler, Origin, Place, Read, Resolver
+from mappings.compiler import Compiler, Resolver
 from mappings.directives import DIRECTIVES, ROOT_DIRECTIVE, root_mapping
 from mappings.errors import MappingError, Problem
+from mappings.places import Origin, Place, Read
 from mappings.values import MISSING, type_name, without_missing
 
 __all__ = ["CompiledMapping", "FieldExplanation", "compile_mapping"]

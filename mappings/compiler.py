@@ -7,76 +7,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from mappings.errors import Problem, nearest
 from mappings.paths import Getter, compile_keys, explain_keys, parse_path, step
-from mappings.values import MISSING, type_name
+from mappings.places import Origin, Place, Read
+from mappings.values import MISSING, type_name, utf16_length
 
-__all__ = ["Builder", "Compiler", "Kind", "Location", "Option", "Origin", "Place", "Read", "Resolver", "is_directive"]
+__all__ = ["Builder", "Compiler", "Kind", "Option", "Resolver", "is_directive", "is_path"]
 
 Resolver = Callable[[Any], Any]
-Location = tuple[str | int, ...]
 Builder = Callable[["Compiler", Any, "Place"], Resolver]
-Kind = Literal["any", "text", "text or directive", "object or directive", "boolean", "list"]
+Kind = Literal[
+    "any", "text", "text or nothing", "text or directive", "object or directive", "boolean", "list", "list of objects"
+]
 
 #: Deeper mappings are refused: they could not be resolved within Python's recursion limit.
 MAX_DEPTH: Final = 200
 
 _PLACEHOLDER: Final = re.compile(r"\{\{[^{}]+\}\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A place in the mapping: as Segment names it in errors, and as the file is nested (the two differ in lists)."""
-
-    path: tuple[str, ...] = ()
-    location: Location = ()
-
-    def at(self, key: str | int) -> Place:
-        """The place of a member."""
-        return Place((*self.path, str(key)), (*self.location, key))
-
-    def within(self, key: str | int) -> Place:
-        """The place of a member that errors name like its parent."""
-        return replace(self, location=(*self.location, key))
-
-    def __str__(self) -> str:
-        return f"/{'/'.join(self.path)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a mapping comes from: gives problems their file, line and column."""
-
-    file: str | None = None
-    locate: Callable[[Location], tuple[int, int] | None] = lambda _: None
-    base: Location = ()
-
-    def problem(self, place: Place, message: str, suggestion: str | None = None) -> Problem:
-        """A problem with its position filled in."""
-        line, column = self.locate((*self.base, *place.location)) or (None, None)
-        path = "/".join(map(str, (*self.base, *place.path)))
-        return Problem(f"/{path}", message, line, column, self.file, suggestion)
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One look into an event, for explanations."""
-
-    path: str
-    value: Any
-    why_missing: str | None = None
+_PATH: Final = re.compile(r"\$\.[\w.\[\]'\"-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option of a directive: what it may be, and whether it must be there."""
+    """An option of a directive: what it may be, and whether it must be there.
+
+    Attributes:
+        name: Its key.
+        kind: Its type.
+        required: Whether it must be there.
+        words: The only text it may be; empty for any.
+        any_case: Whether those words may be written in capitals.
+        lengths: The least and the most UTF-16 units its text may have.
+    """
 
     name: str
     kind: Kind = "any"
     required: bool = False
+    words: tuple[str, ...] = ()
+    any_case: bool = False
+    lengths: tuple[int, int | None] = (0, None)
 
 
 @dataclass(slots=True)
@@ -111,6 +83,8 @@ class Compiler:
             return (self._directive if is_directive(mapping) else self._object)(mapping, place)
         if isinstance(mapping, list | tuple):
             return self._list(list(mapping), place)
+        if isinstance(mapping, str):
+            self._warn_of_text(mapping, place)
         if mapping is None or isinstance(mapping, str | int | float):
             return constant(mapping)
         return self.problem(place, f"should be a directive or a JSON value, but it is {type_name(mapping)}.")
@@ -134,13 +108,15 @@ class Compiler:
             )
         return build(self, mapping[name], place.at(name))
 
+    def _warn_of_text(self, words: str, place: Place) -> None:
+        """Note text that stays as it is and is hardly meant to."""
+        if _PLACEHOLDER.search(words):
+            self.warning(place, "is plain text: its {{ }} stay as they are.", 'Write {"@template": "…"}.')
+        elif is_path(words):
+            self.warning(place, "is plain text, not a path.", f'Write {{"@path": "{words}"}}.')
+
     def _object(self, mapping: dict[str, Any], place: Place) -> Resolver:
         members = [(str(key), self.value(member, place.at(str(key)))) for key, member in mapping.items()]
-        for key, member in mapping.items():
-            if isinstance(member, str) and _PLACEHOLDER.search(member):
-                self.warning(
-                    place.at(str(key)), "is plain text: its {{ }} stay as they are.", 'Write {"@template": "…"}.'
-                )
         if self.observer is None:
             pairs = {str(key): _two_keys(member) for key, member in mapping.items()}
             if any(pairs.values()):
@@ -181,7 +157,9 @@ class Compiler:
                 self._unknown_option(str(key), value, place, names)
         for option in known:
             if option.name in options:
-                self.check(options[option.name], option.kind, place.at(option.name))
+                here = place.at(option.name)
+                if self.check(options[option.name], option.kind, here) and isinstance(options[option.name], str):
+                    self._text(options[option.name], option, here)
             elif option.required:
                 self.problem(place, f"should have the option {option.name!r}, but it does not.")
         if len(self.problems) == before:
@@ -191,6 +169,16 @@ class Compiler:
             if isinstance(options.get(name), dict | list):
                 self.value(options[name], place.at(name))
         return None
+
+    def _text(self, value: str, option: Option, place: Place) -> None:
+        """Note what is wrong with the text of an option."""
+        least, most = option.lengths
+        if option.words and (value.lower() if option.any_case else value) not in option.words:
+            self.problem(place, f"should be {' or '.join(map(repr, option.words))}, but it is other text.")
+        elif len(value) < least:
+            self.problem(place, f"should be at least {least} character long, but it is empty.")
+        elif most is not None and utf16_length(value) > most:
+            self.problem(place, f"should be at most {most} characters long, but it is longer.")
 
     def _unknown_option(self, name: str, value: Any, place: Place, known: list[str]) -> None:
         if name == "_metadata":
@@ -209,21 +197,38 @@ class Compiler:
         accepted = {
             "any": True,
             "text": isinstance(value, str),
+            "text or nothing": value is None or isinstance(value, str),
             "text or directive": directive or isinstance(value, str),
             "object or directive": isinstance(value, dict),
             "boolean": isinstance(value, bool),
             "list": isinstance(value, list),
+            "list of objects": isinstance(value, list),
         }[kind]
         if not accepted:
             wanted = {
+                "text or nothing": "text",
                 "text or directive": "text or a directive",
                 "object or directive": "an object or a directive",
                 "boolean": "true or false",
                 "list": "a list",
+                "list of objects": "a list",
             }.get(kind, kind)
             found = "a directive" if directive else type_name(value)
             self.problem(place, f"should be {wanted}, but it is {found}.")
+        elif kind == "list of objects":
+            good = [self.check(item, "object or directive", place.at(index)) for index, item in enumerate(value)]
+            return all(good)
         return accepted
+
+    def written_path(self, path: str, place: Place) -> Getter:
+        """A getter for a path that stands in the mapping; notes what such a path is hardly meant to be."""
+        if path != path.strip():
+            self.warning(place, "has blanks at its ends, which belong to the key it looks for.")
+        elif "{{" in path:
+            self.warning(place, "is a path, not a template: its {{ }} belong to the key it looks for.")
+        elif path.startswith("$["):
+            self.warning(place, "looks for the key '$'.", f"Write $.{path[1:]}")
+        return self.path(path)
 
     def path(self, path: str) -> Getter:
         """A getter for a path, observed when somebody asked for explanations."""
@@ -305,3 +310,8 @@ def _missing(_: Any) -> Any:
 def is_directive(mapping: Any) -> bool:
     """Whether a mapping is meant as a directive: an object with a key that starts with `@`."""
     return isinstance(mapping, dict) and any(isinstance(key, str) and key.startswith("@") for key in mapping)
+
+
+def is_path(words: str) -> bool:
+    """Whether text looks like a path of an event, such as `$.properties.phone`."""
+    return _PATH.fullmatch(words) is not None

@@ -6,30 +6,35 @@ docs/mappings.md lists. `@liquid` has a module of its own.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 
-from mappings.compiler import Builder, Compiler, Option, Place, Resolver, constant, is_directive
+from mappings.compiler import Builder, Compiler, Option, Resolver, constant, is_directive, is_path
 from mappings.errors import MappingError, Problem
 from mappings.paths import parse_path, step
+from mappings.places import Place
 from mappings.replacing import compile_replace
 from mappings.templates import compile_template
-from mappings.values import MISSING, json_text, text, type_name, utf16_length
+from mappings.values import MISSING, json_text, text, type_name
 
 __all__ = ["DIRECTIVES", "ROOT_DIRECTIVE", "root_mapping"]
 
 #: A mapping may wrap all its fields into one directive under this key.
 ROOT_DIRECTIVE: Final = "__segment_internal_directive"
 
-#: Characters (UTF-16 units) that the texts of `@replace` may have.
-_REPLACE_LIMITS: Final = {"pattern": 10, "replacement": 10, "pattern2": 10, "replacement2": 10}
+#: Digits that a number of orjson may lose.
+_LONG_NUMBER: Final = re.compile(r"\d{17}", re.ASCII)
+#: Characters (UTF-16 units) that each text of `@replace` may have.
+_MOST: Final = 10
 
 
 def _path(compiler: Compiler, path: Any, place: Place) -> Resolver:
     if isinstance(path, str):
-        return compiler.path(path)
+        return compiler.written_path(path, place)
     if not compiler.check(path, "text or directive", place):
         return constant(MISSING)
     compiler.reads += 1
@@ -57,6 +62,10 @@ def _template(compiler: Compiler, template: Any, place: Place) -> Resolver:
 
 
 def _written_template(compiler: Compiler, template: str, place: Place) -> Resolver:
+    if is_path(template):
+        compiler.warning(
+            place, "has no {{ }}, so it is plain text.", f"Write {{{{{template}}}}}, or @path for @template."
+        )
     try:
         return compile_template(template, compiler.path)
     except ValueError as error:
@@ -73,11 +82,12 @@ def _computed_template(compiler: Compiler, template: Any, place: Place) -> Resol
             return _computed_template(compiler, options, place.at(name))
         if name == "@if" and isinstance(options, dict):
             return _if(compiler, options, place.at(name), branch=_computed_template)
-    reads = compiler.reads
+    reads, warnings = compiler.reads, len(compiler.warnings)
     computed = compiler.value(template, place)
     if compiler.reads == reads and not compiler.problems:
         written = computed({})
         if isinstance(written, str):
+            del compiler.warnings[warnings:]  # what was taken for plain text is a template
             return _written_template(compiler, written, place)
 
     def resolve(payload: Any) -> str:
@@ -90,7 +100,7 @@ def _computed_template(compiler: Compiler, template: Any, place: Place) -> Resol
 
 
 def _literal(compiler: Compiler, value: Any, place: Place) -> Resolver:
-    return compiler.value(value, place)
+    return constant(value) if isinstance(value, str) else compiler.value(value, place)
 
 
 def _if(
@@ -130,14 +140,15 @@ def is_blank(value: Any) -> bool:
 
 def _case(compiler: Compiler, options: Any, place: Place) -> Resolver:
     checked = compiler.options(
-        options, place, Option("operator", "text", required=True), Option("value", "text or directive")
+        options,
+        place,
+        Option("operator", "text", required=True, words=("lower", "upper")),
+        Option("value", "text or directive"),
     )
     if checked is None:
         return constant(MISSING)
     inner = compiler.value(checked["value"], place.at("value")) if "value" in checked else constant(MISSING)
-    change = {"lower": str.lower, "upper": str.upper}.get(checked["operator"])
-    if change is None:
-        return compiler.problem(place.at("operator"), "should be 'lower' or 'upper', but it is other text.")
+    change = str.lower if checked["operator"] == "lower" else str.upper
 
     def resolve(payload: Any) -> Any:
         value = inner(payload)
@@ -150,32 +161,20 @@ def _replace(compiler: Compiler, options: Any, place: Place) -> Resolver:
     checked = compiler.options(
         options,
         place,
-        Option("pattern", "text", required=True),
-        Option("replacement", "text"),
+        Option("pattern", "text", required=True, lengths=(1, _MOST)),
+        Option("replacement", "text", lengths=(0, _MOST)),
         Option("value", "text or directive", required=True),
         Option("ignorecase", "boolean"),
         Option("global", "boolean"),
-        Option("pattern2"),
-        Option("replacement2"),
+        Option("pattern2", "text or nothing", lengths=(0, _MOST)),
+        Option("replacement2", "text or nothing", lengths=(0, _MOST)),
     )
     if checked is None:
         return constant(MISSING)
     inner = compiler.value(checked["value"], place.at("value"))
-    before = len(compiler.problems)
-    second = {key: checked.get(key) or "" for key in ("pattern2", "replacement2")}
-    for key, words in second.items():
-        compiler.check(words, "text", place.at(key))
-    for key, limit in _REPLACE_LIMITS.items():
-        words = checked.get(key)
-        if isinstance(words, str) and utf16_length(words) > limit:
-            compiler.problem(place.at(key), f"should be at most {limit} characters long, but it is longer.")
-    if checked["pattern"] == "":
-        compiler.problem(place.at("pattern"), "should be at least 1 character long, but it is empty.")
-    if len(compiler.problems) > before:
-        return constant(MISSING)
     pairs = [(checked["pattern"], checked.get("replacement", ""))]
-    if second["pattern2"]:
-        pairs.append((second["pattern2"], second["replacement2"]))
+    if checked.get("pattern2"):
+        pairs.append((checked["pattern2"], checked.get("replacement2") or ""))
     replace = compile_replace(
         pairs, ignorecase=checked.get("ignorecase", False), everywhere=checked.get("global", True)
     )
@@ -195,7 +194,9 @@ def _array_path(compiler: Compiler, options: Any, place: Place) -> Resolver:
     root = options[0] if options else None
     if not compiler.check(root, "text or directive", place.within(0)):
         return constant(MISSING)
-    items = compiler.path(root) if isinstance(root, str) else compiler.value(root, place.within(0))
+    items = (
+        compiler.written_path(root, place.within(0)) if isinstance(root, str) else compiler.value(root, place.within(0))
+    )
     if len(options) > 2:
         compiler.warning(place, "takes a path and a shape; what follows is ignored.")
     shape = options[1] if len(options) > 1 else None
@@ -223,15 +224,13 @@ def _flatten(compiler: Compiler, options: Any, place: Place) -> Resolver:
         options,
         place,
         Option("value", required=True),
-        Option("separator", "text", required=True),
+        Option("separator", "text", required=True, lengths=(1, None)),
         Option("omitArrays", "boolean"),
     )
     if checked is None:
         return constant(MISSING)
     inner = compiler.value(checked["value"], place.at("value"))
     separator = checked["separator"]
-    if not separator:
-        return compiler.problem(place.at("separator"), "should be at least 1 character long, but it is empty.")
     containers = dict if checked.get("omitArrays") else (dict, list)
 
     def flatten(value: Any, prefix: str, result: dict[str, Any]) -> None:
@@ -251,13 +250,15 @@ def _flatten(compiler: Compiler, options: Any, place: Place) -> Resolver:
 
 
 def _json(compiler: Compiler, options: Any, place: Place) -> Resolver:
-    checked = compiler.options(options, place, Option("value", required=True), Option("mode", "text", required=True))
+    checked = compiler.options(
+        options,
+        place,
+        Option("value", required=True),
+        Option("mode", "text", required=True, words=("encode", "decode"), any_case=True),
+    )
     if checked is None:
         return constant(MISSING)
     inner = compiler.value(checked["value"], place.at("value"))
-    mode = checked["mode"].lower()
-    if mode not in {"encode", "decode"}:
-        return compiler.problem(place.at("mode"), "should be 'encode' or 'decode', but it is other text.")
 
     def encode(payload: Any) -> Any:
         value = inner(payload)
@@ -268,29 +269,26 @@ def _json(compiler: Compiler, options: Any, place: Place) -> Resolver:
         if not isinstance(value, str):
             return value
         try:
-            return orjson.loads(value)
+            decoded = orjson.loads(value)
         except orjson.JSONDecodeError:
             return value
+        return json.loads(value) if _LONG_NUMBER.search(value) else decoded
 
-    return encode if mode == "encode" else decode
+    return encode if checked["mode"].lower() == "encode" else decode
 
 
 def _merge(compiler: Compiler, options: Any, place: Place) -> Resolver:
     checked = compiler.options(
-        options, place, Option("objects", "list", required=True), Option("direction", "text", required=True)
+        options,
+        place,
+        Option("objects", "list of objects", required=True),
+        Option("direction", "text", required=True, words=("left", "right"), any_case=True),
     )
     if checked is None:
         return constant(MISSING)
     here = place.at("objects")
-    inner = [
-        compiler.value(item, here.at(index))
-        for index, item in enumerate(checked["objects"])
-        if compiler.check(item, "object or directive", here.at(index))
-    ]
-    direction = checked["direction"].lower()
-    if direction not in {"left", "right"}:
-        return compiler.problem(place.at("direction"), "should be 'left' or 'right', but it is other text.")
-    if direction == "left":
+    inner = [compiler.value(item, here.at(index)) for index, item in enumerate(checked["objects"])]
+    if checked["direction"].lower() == "left":
         inner.reverse()
 
     def resolve(payload: Any) -> dict[str, Any]:
@@ -352,7 +350,7 @@ def root_mapping(compiler: Compiler, mapping: Any, place: Place) -> Resolver:
         return compiler.value(mapping, place)
     wrapper = mapping[ROOT_DIRECTIVE]
     here = place.at(ROOT_DIRECTIVE)
-    if not isinstance(wrapper, dict) or len(wrapper) != 1:
+    if not is_directive(wrapper) or len(wrapper) != 1:
         return compiler.problem(here, "should be one single directive.")
     name, options = next(iter(wrapper.items()))
     if not isinstance(options, dict):

@@ -102,6 +102,9 @@ def compile_fields(spec: Mapping[str, Mapping[str, Any]]) -> CompiledFields:
 def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: bool) -> Check:
     """The check of an object with declared members."""
     checks = {name: _field(name, field) for name, field in spec.items()}
+    texts = {
+        name for name, field in spec.items() if _FIELD_TYPES[field["type"]] == "string" and not field.get("multiple")
+    }
     required = [name for name, field in spec.items() if field.get("required") is True]
     conditional = [
         (name, _condition(name, field["required"]))
@@ -118,7 +121,7 @@ def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: b
                 if additional:
                     payload[name] = value
                 continue
-            if root and value == "":
+            if root and (value == "" or (value == [""] and name in texts)):
                 continue
             kept = test(value, prefix, errors)
             if kept is not MISSING:
@@ -361,9 +364,9 @@ def _to_boolean(value: Any) -> Any:
 
 
 def _to_datetime(value: Any) -> Any:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return MISSING
-    return value if isinstance(value, str | int | float) else MISSING
+    return value if isinstance(value, str) or value - value == 0 else MISSING
 
 
 _COERCIONS: Final[dict[str, Callable[[Any], Any]]] = {

@@ -13,15 +13,9 @@ from typing import Any, Final, TextIO
 
 from liquid import Environment, Mode, RenderContext
 from liquid.ast import Node
-from liquid.builtin.expressions import BooleanExpression
-from liquid.builtin.expressions.logical import (
-    ContainsExpression,
-    GeExpression,
-    GtExpression,
-    LeExpression,
-    LtExpression,
-)
+from liquid.builtin.expressions import parse_identifier, tokenize
 from liquid.builtin.output import Output, OutputNode
+from liquid.builtin.tags.assign_tag import AssignNode, AssignTag
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.builtin.tags.if_tag import IfTag
 from liquid.builtin.tags.unless_tag import UnlessTag
@@ -30,14 +24,16 @@ from liquid.expression import Expression
 from liquid.stream import TokenStream
 from liquid.tag import Tag
 from liquid.template import BoundTemplate
-from liquid.token import Token
-from liquid.undefined import Undefined
+from liquid.token import TOKEN_ASSIGN, TOKEN_EXPRESSION, TOKEN_OUTPUT, TOKEN_TAG, Token
 from liquid.utils import ReadOnlyChainMap
 
-from mappings.compiler import Compiler, Place, Resolver, constant
+from mappings.compiler import Compiler, Resolver, constant
 from mappings.errors import MappingError, Problem, nearest
+from mappings.liquid_conditions import parse_value, plain, tolerant
 from mappings.liquid_filters import DISABLED_FILTERS, FILTERS, MAX_TEXT, FilterError, liquid_text
-from mappings.values import MISSING, javascript_number, utf16_length
+from mappings.paths import step
+from mappings.places import Place
+from mappings.values import MISSING, utf16_length
 
 __all__ = ["DISABLED_TAGS", "MAX_SECONDS", "MAX_TEMPLATE", "build_liquid"]
 
@@ -54,10 +50,6 @@ class _TooSlow(FilterError):
     pass
 
 
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, Undefined) else value
-
-
 def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
     """A filter that takes what it has no use for, as in JavaScript, and whose text is bounded."""
     parameters = inspect.signature(function).parameters.values()
@@ -65,8 +57,8 @@ def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
     names = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
 
     def call(value: Any, *arguments: Any, **options: Any) -> Any:
-        known = {name: _plain(option) for name, option in options.items() if name in names}
-        result = function(_plain(value), *map(_plain, arguments[:places]), **known)
+        known = {name: plain(option) for name, option in options.items() if name in names}
+        result = function(plain(value), *map(plain, arguments[:places]), **known)
         if isinstance(result, str) and len(result) > MAX_TEXT:
             raise FilterError(f"it makes more than {MAX_TEXT} characters of text")
         return result
@@ -75,6 +67,10 @@ def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _BOUNDED: Final = {name: _bounded(function) for name, function in FILTERS.items()}
+
+
+#: What Liquid calls items and the length of a list, and how a path calls them.
+_NAMES: Final = {"first": "0", "last": "-1", "size": "length"}
 
 
 class _Context(RenderContext):
@@ -95,6 +91,20 @@ class _Context(RenderContext):
         self.check_time()
         return _BOUNDED.get(name, _unchanged)
 
+    def get_item(self, obj: Any, key: Any) -> Any:
+        """A member of an object, an item of a list, or `size`, `first` and `last`.
+
+        Raises:
+            KeyError: There is none.
+        """
+        obj, name = plain(obj), liquid_text(plain(key))
+        if isinstance(obj, dict):
+            return len(obj) if name == "size" and name not in obj else obj[name]
+        found = step(obj, _NAMES.get(name, name))
+        if found is MISSING:
+            raise KeyError(name)
+        return found
+
 
 def _unchanged(value: Any, *_: Any, **__: Any) -> Any:
     return value
@@ -106,7 +116,7 @@ class _Template(BoundTemplate):
 
 def _write(expression: Expression, context: Any, buffer: TextIO) -> int:
     context.check_time()
-    return buffer.write(liquid_text(_plain(expression.evaluate(context))))
+    return buffer.write(liquid_text(plain(expression.evaluate(context))))
 
 
 class _OutputNode(OutputNode):
@@ -117,6 +127,11 @@ class _OutputNode(OutputNode):
 class _Output(Output):
     node_class = _OutputNode
 
+    def parse(self, stream: TokenStream) -> OutputNode:
+        token = stream.eat(TOKEN_OUTPUT)
+        inner = stream.expect(TOKEN_EXPRESSION)
+        return _OutputNode(token, parse_value(self.env, TokenStream(tokenize(inner.value, inner))))
+
 
 class _EchoNode(EchoNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
@@ -124,86 +139,24 @@ class _EchoNode(EchoNode):
 
 
 class _EchoTag(EchoTag):
-    node_class = _EchoNode
+    def parse(self, stream: TokenStream) -> Node:
+        token = stream.eat(TOKEN_TAG)
+        return _EchoNode(token, parse_value(self.env, stream.into_inner(tag=token, eat=False)))
 
 
-def _ordered(left: Any, right: Any) -> tuple[Any, Any] | None:
-    """Two values that can be compared by order, as JavaScript does: two texts, or two numbers."""
-    if isinstance(left, str) and isinstance(right, str):
-        return left, right
-    try:
-        return _as_number(left), _as_number(right)
-    except ValueError:
-        return None
-
-
-def _as_number(value: Any) -> int | float:
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, int | float):
-        return value
-    if isinstance(value, str):
-        return javascript_number(value)
-    raise ValueError("not a number")
-
-
-class _Less(LtExpression):
-    def evaluate(self, context: RenderContext) -> object:
-        pair = _ordered(_plain(self.left.evaluate(context)), _plain(self.right.evaluate(context)))
-        return pair is not None and pair[0] < pair[1]
-
-
-class _AtMost(LeExpression):
-    def evaluate(self, context: RenderContext) -> object:
-        pair = _ordered(_plain(self.left.evaluate(context)), _plain(self.right.evaluate(context)))
-        return pair is not None and pair[0] <= pair[1]
-
-
-class _More(GtExpression):
-    def evaluate(self, context: RenderContext) -> object:
-        pair = _ordered(_plain(self.left.evaluate(context)), _plain(self.right.evaluate(context)))
-        return pair is not None and pair[0] > pair[1]
-
-
-class _AtLeast(GeExpression):
-    def evaluate(self, context: RenderContext) -> object:
-        pair = _ordered(_plain(self.left.evaluate(context)), _plain(self.right.evaluate(context)))
-        return pair is not None and pair[0] >= pair[1]
-
-
-class _Contains(ContainsExpression):
-    def evaluate(self, context: RenderContext) -> object:
-        whole, part = _plain(self.left.evaluate(context)), _plain(self.right.evaluate(context))
-        if isinstance(whole, str):
-            return liquid_text(part) in whole
-        return isinstance(whole, list) and part in whole
-
-
-_TOLERANT: Final[dict[type[Expression], type[Any]]] = {
-    LtExpression: _Less,
-    LeExpression: _AtMost,
-    GtExpression: _More,
-    GeExpression: _AtLeast,
-    ContainsExpression: _Contains,
-}
-
-
-def _tolerant(expression: Any) -> Any:
-    """The same expression, whose comparisons of unlike values are false instead of an error."""
-    if isinstance(expression, BooleanExpression):
-        expression.expression = _tolerant(expression.expression)
-        return expression
-    for side in ("left", "right"):
-        if hasattr(expression, side):
-            setattr(expression, side, _tolerant(getattr(expression, side)))
-    tolerant = _TOLERANT.get(type(expression))
-    return expression if tolerant is None else tolerant(expression.token, expression.left, expression.right)
+class _AssignTag(AssignTag):
+    def parse(self, stream: TokenStream) -> AssignNode:
+        token = stream.eat(TOKEN_TAG)
+        tokens = stream.into_inner(tag=token, eat=False)
+        name = parse_identifier(self.env, tokens, allow_trailing_question_mark=False)
+        tokens.eat(TOKEN_ASSIGN)
+        return AssignNode(token, name=name, expression=parse_value(self.env, tokens))
 
 
 def _tolerant_conditions(node: Any) -> Node:
-    node.condition = _tolerant(node.condition)
+    node.condition = tolerant(node.condition)
     for alternative in node.alternatives:
-        alternative.expression = _tolerant(alternative.expression)
+        alternative.expression = tolerant(alternative.expression)
     return node  # type: ignore[no-any-return]
 
 
@@ -228,10 +181,12 @@ class _Environment(Environment):
     template_class = _Template
     output_stream_limit = MAX_TEXT
     suppress_blank_control_flow_blocks = False
+    shorthand_indexes = True
+    logical_not_operator = True
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         super().setup_tags_and_filters(extra=extra)
-        for tag in (_Output, _EchoTag, _IfTag, _UnlessTag):
+        for tag in (_Output, _AssignTag, _EchoTag, _IfTag, _UnlessTag):
             self.add_tag(tag)
         for name in _FOREIGN_TAGS:
             del self.tags[name]

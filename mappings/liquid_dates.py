@@ -23,6 +23,7 @@ _MONTHS: Final = (
     "August", "September", "October", "November", "December",
 )  # fmt: skip
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_SLASHED = re.compile(r"\A(\d{4})/(\d\d)/(\d\d)(?!\d)", re.ASCII)
 _CONVERSION = re.compile(r"%([-_0^#:]*)(\d{0,4})([EO]?)(.)", re.DOTALL)
 
 
@@ -52,7 +53,7 @@ def _moment(value: Any) -> datetime | None:
     if value.isascii() and value.isdigit():
         return datetime.fromtimestamp(int(value), UTC)
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(_SLASHED.sub(r"\1-\2-\3", value))
     except ValueError:
         moment = parsedate_to_datetime(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
+import operator
 import re
 import unicodedata
 from collections.abc import Callable
@@ -16,7 +17,19 @@ from typing import Any, Final
 from urllib.parse import quote, unquote_plus
 
 from mappings.liquid_dates import DEFAULT_FORMAT, format_date, parse_date
-from mappings.values import MISSING, javascript_number, json_text, number_text, utf16_length
+from mappings.liquid_numbers import (
+    FilterError,
+    Number,
+    arithmetic,
+    decimal,
+    divided_by,
+    modulo,
+    number,
+    plain_number,
+    rounded,
+    to_integer,
+)
+from mappings.values import MISSING, json_text, number_text, utf16_length
 
 __all__ = ["DISABLED_FILTERS", "FILTERS", "MAX_TEXT", "FilterError", "liquid_text"]
 
@@ -29,12 +42,6 @@ DISABLED_FILTERS: Final = frozenset({
     "group_by_exp", "has", "has_exp", "map", "newline_to_br", "reject", "reject_exp", "reverse", "sample", "sort",
     "sort_natural", "type", "uniq", "where_exp",
 })  # fmt: skip
-
-Number = int | float
-
-
-class FilterError(ValueError):
-    """A filter cannot do what it is asked; the sentence shows no value of the event."""
 
 
 def liquid_text(value: Any) -> str:
@@ -99,18 +106,18 @@ def _slice(value: Any, begin: Any = 0, length: Any = 1) -> Any:
     if value is None:
         return []
     items = value if isinstance(value, list) else liquid_text(value)
-    start, count = int(_number(begin)), int(_number(length))
+    start, count = int(number(begin)), int(number(length))
     start = start + len(items) if start < 0 else start
     return items[start : start + count]
 
 
 def _truncate(value: Any, length: Any = 50, ellipsis: Any = "...") -> str:
-    words, end, limit = liquid_text(value), liquid_text(ellipsis), int(_number(length))
+    words, end, limit = liquid_text(value), liquid_text(ellipsis), int(number(length))
     return words if len(words) <= limit else words[: max(0, limit - len(end))] + end
 
 
 def _truncate_words(value: Any, count: Any = 15, ellipsis: Any = "...") -> str:
-    words, limit = liquid_text(value).split(), max(1, int(_number(count)))
+    words, limit = liquid_text(value).split(), max(1, int(number(count)))
     return " ".join(words[:limit]) + (liquid_text(ellipsis) if len(words) > limit else "")
 
 
@@ -119,7 +126,7 @@ _CJK = re.compile("[\u4e00-\u9fff\uf900-\ufaff\u3400-\u4dbf\u3040-\u309f\u30a0-\
 
 def _number_of_words(value: Any, mode: Any = None) -> int:
     words = liquid_text(value)
-    if mode in {"cjk", "auto"} and _CJK.search(words):
+    if liquid_text(mode) in {"cjk", "auto"} and _CJK.search(words):
         return len(_CJK.findall(words)) + len(_CJK.sub(" ", words).split())
     return len(words.split())
 
@@ -162,8 +169,12 @@ def _strip_html(value: Any) -> str:
     return "".join([*kept, words[position:]])
 
 
-def _url_encode(value: Any, safe: str = _UNRESERVED) -> str:
-    return quote(liquid_text(value), safe=safe).replace("%20", "+")
+def _url_encode(value: Any) -> str:
+    return quote(liquid_text(value), safe=_UNRESERVED).replace("%20", "+")
+
+
+def _cgi_escape(value: Any) -> str:
+    return quote(liquid_text(value), safe="-_.~").replace("%20", "+")
 
 
 def _uri_escape(value: Any) -> str:
@@ -174,7 +185,7 @@ _SLUG_KEPT: Final = {"pretty": "._~!$&'()+,;=@"}
 
 
 def _slugify(value: Any, mode: Any = "default", cased: Any = None) -> str:
-    words = liquid_text(value)
+    words, mode = liquid_text(value), liquid_text(mode)
     if mode == "none":
         kept = words
     elif mode == "raw":
@@ -192,73 +203,6 @@ def _in_slug(character: str, more: str, *, ascii_only: bool) -> bool:
     if character.isascii() or ascii_only:
         return character.isascii() and (character.isalnum() or character in more)
     return unicodedata.category(character)[0] in "LM" or unicodedata.category(character) == "Nd"
-
-
-# Numbers
-
-
-def _number(value: Any) -> Number:
-    """A value as a number; what is none counts as 0."""
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, int | float):
-        return value if math.isfinite(value) else 0
-    if isinstance(value, str):
-        try:
-            return javascript_number(value)
-        except ValueError:
-            return 0
-    return 0
-
-
-def _arithmetic(operate: Callable[[Decimal, Decimal], Decimal]) -> Callable[..., Number]:
-    """Decimal arithmetic, so that 0.1 + 0.2 is 0.3, as in Shopify's Liquid; whole numbers stay whole."""
-
-    def compute(value: Any, other: Any = None) -> Number:
-        return _plain(operate(_decimal(value), _decimal(other)))
-
-    return compute
-
-
-def _decimal(value: Any) -> Decimal:
-    number = _number(value)
-    return Decimal(number) if isinstance(number, int) else Decimal(repr(number))
-
-
-def _plain(number: Decimal) -> Number:
-    if not number.is_finite() or math.isinf(float(number)):
-        raise FilterError("the result is too large a number")
-    return int(number) if number == number.to_integral_value() and abs(number) < 10**21 else float(number)
-
-
-def _divided_by(value: Any, divisor: Any = None, whole: Any = None) -> Number:
-    below = _decimal(divisor)
-    if below == 0:
-        raise FilterError("it divides by zero")
-    quotient = _decimal(value) / below
-    return math.floor(quotient) if whole else _plain(quotient)
-
-
-def _modulo(value: Any, divisor: Any = None) -> Number:
-    below = _decimal(divisor)
-    if below == 0:
-        raise FilterError("it divides by zero")
-    return _plain(_decimal(value) % below)
-
-
-def _round(value: Any, places: Any = 0) -> Number:
-    """Halves go up, also below zero."""
-    shift = Decimal(10) ** max(-30, min(30, int(_number(places))))
-    return _plain(Decimal(math.floor(_decimal(value) * shift + Decimal("0.5"))) / shift)
-
-
-def _to_integer(value: Any) -> Number:
-    if isinstance(value, str) and value.strip():
-        try:
-            return javascript_number(value)
-        except ValueError:
-            return math.nan
-    return _number(value)
 
 
 # Lists
@@ -296,7 +240,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 def _sum(value: Any, path: Any = None) -> Number:
     items = _list(value) if path is None else [_member(item, path) for item in _list(value)]
-    return _plain(sum(map(_decimal, items), Decimal(0)))
+    return plain_number(sum(map(decimal, items), Decimal(0)))
 
 
 def _bounded_list(items: list[Any]) -> list[Any]:
@@ -346,21 +290,26 @@ def _json(value: Any, _space: Any = None) -> str | None:
     return json_text(value)
 
 
+_NO_BASE64 = re.compile(r"[^A-Za-z0-9+/]|(?<==).*", re.DOTALL)
+
+
 def _base64_decode(value: Any) -> str:
-    words = liquid_text(value)
+    """As Node.js does it: both alphabets, what is no base64 is passed over, what is left over is dropped."""
+    words = _NO_BASE64.sub("", liquid_text(value).translate(str.maketrans("-_", "+/")))
+    words = words[: len(words) - (len(words) % 4 == 1)]
     return base64.b64decode(words + "=" * (-len(words) % 4)).decode("utf-8", "replace")
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
-    "abs": lambda value: abs(_number(value)),
+    "abs": lambda value: abs(number(value)),
     "append": _append,
-    "at_least": lambda value, least=0: max(_number(value), _number(least)),
-    "at_most": lambda value, most=0: min(_number(value), _number(most)),
+    "at_least": lambda value, least=0: max(number(value), number(least)),
+    "at_most": lambda value, most=0: min(number(value), number(most)),
     "base64_decode": _base64_decode,
     "base64_encode": lambda value: base64.b64encode(liquid_text(value).encode()).decode("ascii"),
-    "capitalize": lambda value: liquid_text(value).capitalize(),
-    "ceil": lambda value: math.ceil(_number(value)),
-    "cgi_escape": lambda value: _url_encode(value, safe="-_.~"),
+    "capitalize": lambda value: liquid_text(value)[:1].upper() + liquid_text(value)[1:].lower(),
+    "ceil": lambda value: math.ceil(number(value)),
+    "cgi_escape": _cgi_escape,
     "compact": lambda value: [item for item in _list(value) if item is not None],
     "date": _date,
     "date_to_long_string": _written_date("%B"),
@@ -368,23 +317,23 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "date_to_string": _written_date("%b"),
     "date_to_xmlschema": lambda value: _date(value, "%Y-%m-%dT%H:%M:%S%:z"),
     "default": _default,
-    "divided_by": _divided_by,
+    "divided_by": divided_by,
     "downcase": lambda value: liquid_text(value).lower(),
     "escape": _escape,
     "escape_once": _escape_once,
     "first": _end(0),
-    "floor": lambda value: math.floor(_number(value)),
+    "floor": lambda value: math.floor(number(value)),
     "inspect": _json,
     "join": _join,
     "json": _json,
     "jsonify": _json,
     "last": _end(-1),
     "lstrip": _strip(str.lstrip),
-    "minus": _arithmetic(Decimal.__sub__),
-    "modulo": _modulo,
+    "minus": arithmetic(operator.sub),
+    "modulo": modulo,
     "normalize_whitespace": lambda value: re.sub(r"\s+", " ", liquid_text(value)),
     "number_of_words": _number_of_words,
-    "plus": _arithmetic(Decimal.__add__),
+    "plus": arithmetic(operator.add),
     "pop": lambda value: _list(value)[:-1],
     "prepend": _prepend,
     "push": lambda value, item=None: _bounded_list([*_list(value), item]),
@@ -395,7 +344,7 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "replace": _replace,
     "replace_first": _replace_first,
     "replace_last": _replace_last,
-    "round": _round,
+    "round": rounded,
     "rstrip": _strip(str.rstrip),
     "shift": lambda value: _list(value)[1:],
     "size": _size,
@@ -406,8 +355,8 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "strip_html": _strip_html,
     "strip_newlines": lambda value: re.sub(r"\r?\n", "", liquid_text(value)),
     "sum": _sum,
-    "times": _arithmetic(Decimal.__mul__),
-    "to_integer": _to_integer,
+    "times": arithmetic(operator.mul),
+    "to_integer": to_integer,
     "truncate": _truncate,
     "truncatewords": _truncate_words,
     "unshift": lambda value, item=None: _bounded_list([item, *_list(value)]),

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from mappings.compiled import CompiledMapping, compile_mapping
-from mappings.compiler import Location, Origin, is_directive
+from mappings.compiler import is_directive
 from mappings.directives import ROOT_DIRECTIVE
 from mappings.errors import MappingError, Problem, TriggerError, nearest
+from mappings.places import Location, Origin
 from mappings.source import MAX_BYTES, Source, parse_json, parse_yaml
 from mappings.triggers import CompiledTrigger, compile_trigger
 from mappings.values import type_name
@@ -151,7 +152,7 @@ class _Reader:
         self.source = source
         self.actions = actions
         self.problems: list[Problem] = list(source.problems)
-        self.warnings: list[Problem] = []
+        self.warnings: list[Problem] = list(source.warnings)
 
     def problem(self, location: Location, message: str, suggestion: str | None = None) -> None:
         self.problems.append(self.source.problem(location, message, suggestion))

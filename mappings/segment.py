@@ -19,6 +19,7 @@ from mappings.compiler import is_directive
 from mappings.directives import ROOT_DIRECTIVE
 from mappings.errors import MappingError, TriggerError
 from mappings.mapping import INTERNAL_PREFIX, FieldSpecs
+from mappings.segment_triggers import other_meanings
 from mappings.triggers import compile_trigger
 from mappings.values import type_name
 
@@ -200,6 +201,8 @@ class _Subscription:
                 "its trigger has and beside or: here and binds tighter, at Segment the last word counts for all.",
                 lost=False,
             )
+        for meaning in other_meanings(trigger):
+            self.note(meaning, lost=False)
         return True
 
     def mapping(self, settings: dict[str, Any]) -> bool:

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import yaml
 
-from mappings.compiler import Location
 from mappings.errors import MappingError, Problem
+from mappings.places import Location
 
 __all__ = ["Source", "parse_json", "parse_yaml"]
 
@@ -38,6 +38,7 @@ class Source:
     value: Any = None
     positions: dict[Location, Position] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     def locate(self, location: Location) -> Position | None:
         """The 1-based line and column of a part, or of the nearest part around it."""
@@ -59,10 +60,10 @@ class Source:
             message = f"stands twice; the first is in line {first[0]}."
             self.problems.append(Problem(path, message, *position, self.file))
 
-    def broken(self, message: str, position: Position | None) -> MappingError:
+    def broken(self, message: str, position: Position | None, suggestion: str | None = None) -> MappingError:
         """The file cannot be read at all."""
         line, column = position or (None, None)
-        return MappingError([Problem("", message, line, column, self.file)])
+        return MappingError([Problem("", message, line, column, self.file, suggestion)])
 
 
 def parse_json(text: str, file: str) -> Source:
@@ -135,10 +136,27 @@ def parse_yaml(text: str, file: str) -> Source:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = (mark.line + 1, mark.column + 1) if mark else None
-        raise source.broken(f"This is not YAML: {error.problem or error.context}.", position) from None
+        reason = str(error.problem or error.context)
+        raise source.broken(f"This is not YAML: {reason}.", position, _cure(text, position, reason)) from None
     except (yaml.YAMLError, UnicodeEncodeError) as error:
         raise source.broken(f"This is not YAML: {str(error).splitlines()[0]}.", None) from None
     return source
+
+
+def _cure(text: str, position: Position | None, reason: str) -> str | None:
+    """What is mostly meant where YAML cannot be read: text that needs quotes."""
+    if position is None:
+        return None
+    line, column = ([*text.splitlines(), ""])[position[0] - 1], position[1] - 1
+    if line[column : column + 1] == "@":
+        return 'Put quotes around what starts with @, such as "@path".'
+    if line[column : column + 1] == "\t":
+        return "Indent with spaces, not tabs."
+    if reason.startswith("mapping values"):
+        return "Put quotes around text with a colon in it."
+    if line[:column].endswith(('"', "'")):
+        return "Put the other kind of quotes around text that has quotes in it."
+    return None
 
 
 # YAML 1.2 core schema, https://yaml.org/spec/1.2.2/#103-core-schema
@@ -179,6 +197,10 @@ class _YamlReader:
         before = self.values
         if isinstance(event, yaml.ScalarEvent):
             value: Any = self.scalar(event)
+            if isinstance(value, int) and event.value.lstrip("-") != str(abs(value)) and not isinstance(value, bool):
+                message = f"is read as the number {value}."
+                cure = "Put quotes around it to keep it as it is written."
+                self.source.warnings.append(self.source.problem(location, message, cure))
         elif isinstance(event, yaml.SequenceStartEvent):
             value = self.sequence(location, depth)
         else:
@@ -213,7 +235,9 @@ class _YamlReader:
         merged: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise self.source.broken("A key should be plain text.", _position(event))
+                braces = isinstance(event, yaml.MappingStartEvent) and event.flow_style
+                cure = "Put quotes around text with {{ }} in it." if braces else None
+                raise self.source.broken("A key should be plain text.", _position(event), cure)
             key = event.value
             here = (*location, key)
             if key == "<<" and event.implicit[0]:

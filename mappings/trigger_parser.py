@@ -22,12 +22,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
-from mappings.conditions import Literal, Predicate, comparison, containment, pattern, text_field
+from mappings.conditions import Literal, Predicate, all_of, any_of, comparison, containment, pattern, text_field
 from mappings.errors import TriggerError, nearest
 from mappings.paths import compile_keys
-from mappings.trigger_tokens import OTHER_SPELLINGS, Token, field_keys, tokenize, unescaped, unquoted
+from mappings.trigger_tokens import (
+    OTHER_SPELLINGS,
+    Token,
+    escaped,
+    field_keys,
+    tokenize,
+    unescaped,
+    unquoted,
+)
 from mappings.values import javascript_number, text
 
 __all__ = ["Clause", "parse_trigger"]
@@ -47,6 +55,10 @@ MAX_DEPTH: Final = 50
 
 _CONSTANTS: Final[dict[str, Literal]] = {"true": True, "false": False, "null": None}
 _WORDS: Final = ("and", "or", "in")
+#: Words that other languages have for operators.
+_OPERATOR_WORDS: Final = {
+    "is": "=", "equals": "=", "eq": "=", "ne": "!=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">=",
+}  # fmt: skip
 _COMPARISONS: Final = ("=", "!=", "<", "<=", ">", ">=")
 
 
@@ -100,10 +112,10 @@ class _Parser:
         return node
 
     def any_of(self) -> Clause:
-        return self.chain("or", self.all_of, _any_of)
+        return self.chain("or", self.all_of, any_of)
 
     def all_of(self) -> Clause:
-        return self.chain("and", self.clause, _all_of)
+        return self.chain("and", self.clause, all_of)
 
     def chain(
         self, word: str, operand: Callable[[], Clause], combine: Callable[[list[Predicate]], Predicate]
@@ -125,6 +137,7 @@ class _Parser:
             return self.group()
         if self.function_ahead():
             return self.function(negated=False)
+        self.refuse_not(token)
         if token.kind == "end":
             self.fail(token, "A condition is missing at the end.", 'Write for example: event = "Order Shipped"')
         if token.kind not in {"path", "text", "number"} or (token.kind == "path" and self.word(*_WORDS)):
@@ -174,6 +187,7 @@ class _Parser:
             return True
         if self.word(*_WORDS):
             return False
+        self.refuse_not(token)
         self.fail_presence(token, "field")
         meant = nearest(token.spelled, FUNCTIONS)
         return self.fail(
@@ -251,7 +265,7 @@ class _Parser:
             self.index += 1
         end = self.token.end
         self.mark("]", "The list is never closed.")
-        return Clause(_any_of(tests), start, end, keys=keys)
+        return Clause(any_of(tests), start, end, keys=keys)
 
     def containment(self) -> Clause:
         start = self.token.start
@@ -282,7 +296,15 @@ class _Parser:
     def refuse_brackets(self, field: Token) -> None:
         token = self.token
         if token.kind == "mark" and token.spelled == "[" and token.start == field.end:
-            self.fail(token, "Brackets cannot stand here.", f"For an item of a list, write {field.spelled}.0")
+            following = self.tokens[self.index + 1]
+            key = escaped(unquoted(following.spelled)) if following.kind == "text" else following.spelled
+            path = f"{field.spelled}.{key if following.kind in {'text', 'number', 'path'} else 0}"
+            self.fail(token, "Brackets cannot stand here.", f"For what is in them, write {path}")
+
+    def refuse_not(self, token: Token) -> None:
+        if self.word("not", at=token):
+            cure = "Write !(…), !contains(…) or !match(…); for one comparison, !=."
+            self.fail(token, f"{token.spelled} is written ! in triggers.", cure)
 
     def literal(self) -> Literal:
         token = self.token
@@ -324,6 +346,12 @@ class _Parser:
         if token.kind == "path":
             field = self.tokens[self.index - 1].spelled
             self.fail_presence(token, field)
+            word = token.spelled.lower()
+            if word in _OPERATOR_WORDS:
+                self.fail(token, f"{token.spelled} is not an operator.", f"Write {_OPERATOR_WORDS[word]}.")
+            if word in {"not", "like", "matches"}:
+                cure = f"Write !({field} in […])." if word == "not" else f'Write match({field}, "…*").'
+                self.fail(token, f"{token.spelled} is not an operator.", cure)
             meant = nearest(token.spelled, FUNCTIONS)
             if meant:
                 self.fail(token, f"{token.spelled} is a function.", f'Write {meant}({field}, "…").')
@@ -335,35 +363,10 @@ class _Parser:
             self.fail(token, "This parenthesis was never opened.")
         if token.kind == "operator" and self.tokens[self.index - 1].kind != "path":
             self.fail(token, "A condition is complete here, and this does not follow.")
-        self.fail(token, "Two conditions need a word between them.", "Write and, or or.")
+        cure = "Write and, or or."
+        if token.kind == self.tokens[self.index - 1].kind == "path":
+            cure = "Write and, or or; put quotes around text of several words."
+        self.fail(token, "Two conditions need a word between them.", cure)
 
     def fail(self, token: Token, reason: str, suggestion: str | None = None) -> NoReturn:
         raise TriggerError(self.text, token.start, reason, suggestion)
-
-
-def _all_of(tests: list[Predicate]) -> Predicate:
-    if len(tests) == 2:
-        first, second = tests
-        return lambda event: first(event) and second(event)
-
-    def every(event: dict[str, Any]) -> bool:
-        for test in tests:  # noqa: SIM110 -- a loop is twice as fast as all() with a generator
-            if not test(event):
-                return False
-        return True
-
-    return every
-
-
-def _any_of(tests: list[Predicate]) -> Predicate:
-    if len(tests) == 2:
-        first, second = tests
-        return lambda event: first(event) or second(event)
-
-    def some(event: dict[str, Any]) -> bool:
-        for test in tests:  # noqa: SIM110 -- a loop is twice as fast as any() with a generator
-            if test(event):
-                return True
-        return False
-
-    return some

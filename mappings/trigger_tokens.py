@@ -8,7 +8,7 @@ from typing import Final
 
 from mappings.errors import TriggerError
 
-__all__ = ["OTHER_SPELLINGS", "Token", "field_keys", "tokenize", "unescaped", "unquoted"]
+__all__ = ["OTHER_SPELLINGS", "Token", "escaped", "field_keys", "tokenize", "unescaped", "unquoted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ _TOKEN = re.compile(
 _SPACE = re.compile(r"[ \t\n]*")
 _ESCAPED_INDEX = re.compile(r"\\\[(\d+)\\\]", re.ASCII)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+#: A dot without a name in front of it or behind it.
+_LONE_DOT = re.compile(r"(?<![\w\\.\]-])\.|\.(?=\s|\.|\Z)", re.ASCII)
 #: What other languages write, and what to write here.
 OTHER_SPELLINGS: Final = {
     "==": "=",
@@ -67,11 +69,19 @@ def tokenize(text: str) -> list[Token]:
 
 
 def _unreadable(text: str, position: int) -> TriggerError:
-    if text[position] == "." and text[position + 1 : position + 2].strip():
+    if _LONE_DOT.match(text, position):
+        return TriggerError(text, position, "A dot cannot stand here: it joins two names.")
+    if text[position] == ".":
         position += 1  # the dot is fine, what follows it is no name
     character = text[position]
     if character in "\"'":
         return TriggerError(text, position, "The quote is never closed.")
+    if character in "\u201c\u201d\u2018\u2019":
+        return TriggerError(text, position, f"{character} is not a quote of triggers.", "Write \" or '.")
+    if text.startswith("$.", position):
+        return TriggerError(
+            text, position, "Fields of triggers start without $.", "Write properties.total, not $.properties.total."
+        )
     if text[position : position + 2] in OTHER_SPELLINGS:
         cure = OTHER_SPELLINGS[text[position : position + 2]]
         return TriggerError(text, position, f"{text[position : position + 2]} is not an operator.", f"Write {cure}.")
@@ -86,6 +96,11 @@ def field_keys(spelled: str) -> tuple[str, ...]:
     dotted = _ESCAPED_INDEX.sub(r".\1", spelled)
     names = re.findall(r"(?:[^.\\]|\\.)+", dotted, re.DOTALL)
     return tuple(_ESCAPE.sub(r"\1", name) for name in names)
+
+
+def escaped(key: str) -> str:
+    """A key as it is written in the name of a field."""
+    return re.sub(r"([^\w-])", r"\\\1", key, flags=re.ASCII)
 
 
 def unescaped(spelled: str) -> str:

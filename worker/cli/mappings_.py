@@ -86,6 +86,8 @@ def explain(
     """
     made = mappings.load(file, FIELDS)
     chosen = [mapping for mapping in made.mappings if only in (None, mapping.name)]
+    if not made.mappings:
+        fail(f"{made.name} has no mappings")
     if not chosen:
         fail(
             f"there is no mapping {only!r} in {made.name}", f"There are {', '.join(one.name for one in made.mappings)}."
@@ -295,7 +297,11 @@ def _read_json(name: str) -> Any:
     except UnicodeDecodeError:
         fail(f"{name}: this is not UTF-8 text", "JSON is UTF-8: save it so, or convert it with iconv")
     except orjson.JSONDecodeError as error:
-        fail(f"{name}: this is not JSON: {error}")
+        many = "unexpected content after" in str(error)
+        fail(
+            f"{name}: this is not JSON: {error}",
+            "Of a file with one event in each line, take one: head -n 1" if many else None,
+        )
 
 
 def _write(text: str, output: Path | None) -> None:

@@ -161,6 +161,25 @@ def test_a_byte_order_mark_before_an_event_is_passed_over(tmp_path: Path) -> Non
     assert run("explain", "segment-msg91", str(file), "--mapping", "track").exit_code == 0
 
 
+def test_a_file_without_mappings_has_nothing_to_explain(tmp_path: Path) -> None:
+    """The error says so, and names no mapping that nobody asked for."""
+    file = tmp_path / "none.yaml"
+    file.write_text("mappings: []\n")
+
+    result = run("explain", str(file), "-", stdin="{}")
+
+    assert result.exit_code == 2
+    assert "has no mappings" in result.stderr
+
+
+def test_a_file_of_many_events_is_refused_with_a_hint() -> None:
+    """One event for each line is what intake takes; explain takes one."""
+    result = run("explain", "segment-msg91", "-", stdin='{"type": "track"}\n{"type": "page"}\n')
+
+    assert result.exit_code == 2
+    assert "head -n 1" in result.stderr
+
+
 def test_a_list_of_events_is_refused_with_a_hint() -> None:
     """One event at a time."""
     result = run("explain", "segment-msg91", "-", stdin="[{}]")

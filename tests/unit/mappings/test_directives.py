@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from typing import Any
 
@@ -27,6 +28,9 @@ def test_every_problem_is_found_at_once() -> None:
             "d": {"@merge": {"objects": [1, {"@nope": 1}], "direction": "up"}},
             "e": {"@transform": {"apply": {"x": {"@case": {"operator": "title", "value": {"@nope": 1}}}}}},
             "f": {"@json": {"value": [{"@nope": 1}], "mode": 5, "unknown": {"@nope": 1}}},
+            "g": {"@replace": {"pattern": "", "pattern2": 5, "replacement": "x" * 11, "globl": True, "value": 3}},
+            "h": {"@case": {"operator": "title", "value": 3}},
+            "i": {"@flatten": {"separator": "", "omitArrays": "no"}},
         }
     )
 
@@ -46,6 +50,12 @@ def test_every_problem_is_found_at_once() -> None:
         "/f/@json/mode",
         "/f/@json/unknown",
         "/f/@json/value/0",
+        *(f"/g/@replace/{option}" for option in ("globl", "pattern", "pattern2", "replacement", "value")),
+        "/h/@case/operator",
+        "/h/@case/value",
+        "/i/@flatten",
+        "/i/@flatten/omitArrays",
+        "/i/@flatten/separator",
     ]
 
 
@@ -106,12 +116,39 @@ def test_placeholders_in_plain_text_are_a_warning() -> None:
             "a": "Hi {{properties.name}}",
             "b": {"c": "{{x}}", "d": "{ {x} } {{}}"},
             "e": {"@literal": "{{x}}"},
+            "g": {"@if": {"exists": {"@path": "$.x"}, "then": "Hi {{x}}", "else": ["{{y}}"]}},
+            "h": {"@template": {"@case": {"operator": "lower", "value": "HI {{X}}"}}},
             "f": {"@template": {"@if": {"exists": {"@path": "$.x"}, "then": "Hi {{x}}", "else": "Hi"}}},
         }
     )
 
     assert mapping({"x": 1})["a"] == "Hi {{properties.name}}"
-    assert sorted(warning.path for warning in mapping.warnings) == ["/a", "/b/c"]
+    assert sorted(warning.path for warning in mapping.warnings) == ["/a", "/b/c", "/g/@if/else/0", "/g/@if/then"]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "path", "suggestion"),
+    [
+        ({"a": "$.properties.phone"}, "/a", 'Write {"@path": "$.properties.phone"}.'),
+        (
+            {"a": {"@template": "$.properties.x[0]"}},
+            "/a/@template",
+            "Write {{$.properties.x[0]}}, or @path for @template.",
+        ),
+        ({"a": {"@path": "$.properties.phone "}}, "/a/@path", None),
+        ({"a": {"@path": "{{properties.phone}}"}}, "/a/@path", None),
+        ({"a": {"@path": "$['properties'].phone"}}, "/a/@path", "Write $.['properties'].phone"),
+        ({"a": {"@arrayPath": ["$[0]"]}}, "/a/@arrayPath", "Write $.[0]"),
+    ],
+)
+def test_a_path_that_is_hardly_meant_is_a_warning(mapping: Any, path: str, suggestion: str | None) -> None:
+    """Paths that are text, and text that is no path, work as at Segment and are pointed out when they are loaded."""
+    assert [(one.path, one.suggestion) for one in compile_mapping(mapping).warnings] == [(path, suggestion)]
+
+
+def test_text_that_only_begins_like_a_path_is_text() -> None:
+    """Prices and sentences are no paths."""
+    assert compile_mapping({"a": "$5", "b": "$. is a path", "c": {"@literal": "$.x"}}).warnings == ()
 
 
 def test_an_option_nobody_knows_is_a_warning() -> None:
@@ -287,3 +324,19 @@ def test_compiled_things_can_be_pickled() -> None:
     assert mapping({"a": 1}) == {"v": 1}
     assert repr(mapping) == "CompiledMapping({'v': {'@path': '$.a'}})"
     assert error.problems == [Problem("/a", "is wrong.")]
+
+
+@pytest.mark.parametrize(
+    "text", ["12345678901234567890123", '{"a": [-98765432109876543210987, 1.5]}', '"12345678901234567"']
+)
+def test_decoded_whole_numbers_keep_every_digit(text: str) -> None:
+    """However long they are: a parser that reads them as floats would round them."""
+    assert compile_mapping({"v": {"@json": {"mode": "decode", "value": text}}})({}) == {"v": json.loads(text)}
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 3000 + "12345678901234567" + "]" * 3000, '"\\ud83d 12345678901234567"', "1e400"]
+)
+def test_what_cannot_be_decoded_safely_stays_text(text: str) -> None:
+    """JSON that is nested too deeply, holds half a character or no finite number is left as it is."""
+    assert compile_mapping({"v": {"@json": {"mode": "decode", "value": text}}})({}) == {"v": text}

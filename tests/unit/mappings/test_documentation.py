@@ -61,6 +61,16 @@ OTHERS: dict[str, Callable[[], bool]] = {
     "whole-numbers": lambda: compile_mapping({"v": {"@template": "{{n}}"}})({"n": 2**70}) == {"v": str(2**70)},
     "errors-in-lists": lambda: paths_of({"v": {"@merge": {"objects": [1], "direction": "left"}}})
     == ["/v/@merge/objects/0"],
+    "order-of-keys": lambda: compile_mapping({"v": {"@json": {"value": {"b": 1, "0": 2}, "mode": "encode"}}})({})
+    == {"v": '{"b":1,"0":2}'},
+    "whole-mappings": lambda: all(
+        paths_of(mapping) == [place]
+        for mapping, place in (
+            *(([], "/"), ("x", "/"), (5, "/")),
+            ({"__segment_internal_directive": {"a": {}}}, "/__segment_internal_directive"),
+            ({"__segment_internal_directive": {"_metadata": {}}}, "/__segment_internal_directive"),
+        )
+    ),
     "batches-like-events": lambda: compile_fields({"f": {"type": "string"}})({"f": ""}) == ({}, []),
     "numbers-are-numbers": lambda: fails("number", "  ") and fails("number", "Infinity"),
     "real-dates": lambda: fails("datetime", "2024-13-45") and not fails("datetime", "Wed, 01 May 2024 10:00:00 GMT"),
@@ -74,6 +84,12 @@ OTHERS: dict[str, Callable[[], bool]] = {
     "plain-dates": lambda: rendered("{{ 'May 1, 2024' | date: '%Y' }}") == "May 1, 2024",
     "compact-json": lambda: rendered("{{ a | json: 2 }}", {"a": [1, 2]}) == "[1,2]",
     "no-sample": lambda: rendered("{{ a | sample }}", {"a": [1]}) == "error",
+    "no-escapes": lambda: rendered(r"{{ 'a\nb' }}") == r"a\nb",
+    "json-of-nothing": lambda: rendered("{{ nope | json }}") == "null",
+    "lists-in-join": lambda: rendered("{{ a | join: '-' }}", {"a": [1, [2, 3]]}) == "1-23",
+    "counters-apart": lambda: rendered("{% increment n %}{% increment n %}", {"n": 7}) == "01",
+    "empty-output": lambda: rendered("a{{ }}b") == "error",
+    "years-to-9999": lambda: rendered("{{ n | date: '%Y' }}", {"n": 1714557600000}) == "1714557600000",
     "limit-of-text": lambda: rendered("{{ a | append: a }}", {"a": "x" * (MAX_TEXT // 2 + 1)}) == "error",
 }  # fmt: skip
 

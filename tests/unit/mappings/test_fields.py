@@ -118,6 +118,27 @@ def test_null_is_kept_where_the_field_allows_it() -> None:
     assert one({"type": "string", "allowNull": True}, 5) == "5"
 
 
+def test_a_list_with_one_empty_text_is_empty_too() -> None:
+    """A list of one stands for what is in it, so a required field is not filled by it and no rule complains of it."""
+    fields = compile_fields({"phone": {"type": "string", "required": True}, "route": {"type": "text", "minimum": 3}})
+
+    payload, errors = fields({"phone": [""], "route": [""]})
+
+    assert payload == {}
+    assert [(error.field, error.message) for error in errors] == [("phone", "is required, but it is missing or empty.")]
+
+
+def test_no_date_is_not_a_number() -> None:
+    """NaN and infinities are no points in time."""
+    assert [
+        bool(compile_fields({"f": {"type": "datetime"}})({"f": value})[1]) for value in (float("nan"), float("inf"), 5)
+    ] == [
+        True,
+        True,
+        False,
+    ]
+
+
 def test_lists_take_one_value_and_lose_empty_items() -> None:
     """A field with multiple wraps one value and checks each item under its own name."""
     spec = {"tags": {"type": "string", "multiple": True, "maximum": 3}}

@@ -10,6 +10,9 @@ import pytest
 from mappings import MappingError, compile_mapping
 from mappings.liquid_filters import DISABLED_FILTERS, FILTERS
 
+EMPTY: list[dict[str, Any]] = [{"a": ""}, {"a": " \n"}, {"a": None}, {"a": False}, {"a": []}, {"a": {}}, {}]
+FULL: list[dict[str, Any]] = [{"a": "x"}, {"a": 0}, {"a": True}, {"a": [None]}, {"a": {"b": None}}]
+
 
 def rendered(template: str, event: dict[str, Any] | None = None) -> str:
     """What a template makes of an event."""
@@ -20,7 +23,7 @@ def rendered(template: str, event: dict[str, Any] | None = None) -> str:
     ("template", "event", "text"),
     [
         ("{{ a | append: '!' | prepend: 1.0 }}", {"a": True}, "1true!"),
-        ("{{ a | capitalize }}", {"a": "hELLO wORLD"}, "Hello world"),
+        ("{{ a | capitalize }} {{ b | capitalize }}", {"a": "hELLO wORLD", "b": "ß"}, "Hello world SS"),
         (
             "{{ a | remove: 'l' }} {{ a | remove_first: 'l' }} {{ a | remove_last: 'l' }}",
             {"a": "hello"},
@@ -69,6 +72,7 @@ def rendered(template: str, event: dict[str, Any] | None = None) -> str:
             "x 0 false",
         ),
         ("{{ 7 | divided_by: 2 }} {{ 8 | divided_by: 2 }} {{ 7 | divided_by: 2, true }}", {}, "3.5 4 3"),
+        ("{{ a | plus: 1 }} {{ a | times: 10 }}", {"a": 10**30}, f"{10**30 + 1} {10**31}"),
         ("{{ 0.1 | plus: 0.2 }} {{ '5' | times: 3 }} {{ nope | minus: 1 }} {{ -7 | modulo: 3 }}", {}, "0.3 15 -1 -1"),
         (
             "{{ 2.5 | round }} {{ -2.5 | round }} {{ 1234.567 | round: 2 }} {{ 1250 | round: -2 }}",
@@ -83,7 +87,17 @@ def rendered(template: str, event: dict[str, Any] | None = None) -> str:
             {"a": "a b&(é)[1]"},
             "a+b%26(%C3%A9)%5B1%5D a+b%26%28%C3%A9%29%5B1%5D a%20b&(%C3%A9)[1]",
         ),
-        ("{{ 'a%20b+c' | url_decode }}", {}, "a b c"),
+        (
+            "{{ 'a%20b+c' | url_decode }} {{ 'a/b' | url_encode: '/' }}{{ 'a/b' | url_encode: 5 }}",
+            {},
+            "a b c a%2Fba%2Fb",
+        ),
+        ("{{ '_-8' | base64_decode | size }}{{ 'YQ==Yg' | base64_decode }}{{ 'é2' | base64_decode }}", {}, "2a"),
+        (
+            "{{ a | at_most: 5 }} {{ 'A b' | slugify: o }} {{ 'a b' | number_of_words: o }}",
+            {"a": 10**400, "o": {}},
+            "5 a-b 2",
+        ),
         ("{{ a | slugify }} {{ a | slugify: 'ascii' }} {{ a | slugify: 'latin' }}", {"a": "Ünï 1!"}, "ünï-1 n-1 uni-1"),
         (
             "{{ a | slugify: 'pretty' }} {{ a | slugify: 'raw', true }} {{ a | slugify: 'none' }}",
@@ -128,7 +142,8 @@ def test_filters_give_liquidjs_answers(template: str, event: dict[str, Any], tex
             "22 May 2024 May 22nd, 2024",
         ),
         ("{{ a | date: '%Y' }}", {"a": "Wed, 01 May 2024 10:00:00 GMT"}, "2024"),
-        ("{{ a | date: '%Y' }}", {"a": "soon"}, "soon"),
+        ("{{ a | date: '%Y' }}{{ b | date: '%-d.%-m.%y' }}", {"a": "soon", "b": "2024/05/01"}, "soon1.5.24"),
+        ("{{ a | date: '%H:%M' }}", {"a": "2024/05/01 10:20:30"}, "10:20"),
         ("{{ a | date: '%Y' }}", {"a": 1e300}, "1e+300"),
         ("{{ a | date: '%Y' }}{{ nope | date: '%Y' }}", {"a": {"x": 1}}, '{"x":1}'),
         ("{{ a | date: '%Y', 'Nowhere/Else' }}", {"a": 0}, "0"),
@@ -157,7 +172,26 @@ def test_dates_are_shown_in_utc_unless_a_zone_is_named(template: str, event: dic
         ("a contains 'x'", {"a": 5}, False),
         ("a contains 'x'", {}, False),
         ("a == 1 or b == 1 and c == 1", {"a": 1}, True),
-        ("a == blank", {"a": ""}, True),
+        *(("a == blank", event, True) for event in EMPTY),
+        *(("blank == a", event, False) for event in FULL),
+        ("a != blank", {}, False),
+        ("a.b != blank and a.b != empty", {"a": {}}, False),
+        ("a == empty", {"a": {}}, True),
+        ("a == empty", {"a": " "}, False),
+        ("a == empty", {"a": None}, False),
+        ("a contains b", {"a": "abc"}, False),
+        ("a contains 1", {"a": [True]}, False),
+        ("a contains 3", {"a": [3.0]}, True),
+        ("(1..5) contains 3", {}, True),
+        ("a == b", {"a": [1], "b": [True]}, False),
+        ("a == b", {"a": [1, "x"], "b": [1.0, "x"]}, True),
+        ("not a", {}, True),
+        ("not a == 1", {"a": 1}, False),
+        ("not a and b", {"b": 1}, True),
+        ("not a and b", {}, False),
+        ("not a or b", {"a": 1, "b": 1}, True),
+        ("not not a and b", {"a": 1, "b": 1}, True),
+        ("b and not a or c", {"a": 1, "c": 1}, False),
         ("a", {"a": 0}, True),
     ],
 )
@@ -167,6 +201,55 @@ def test_conditions_take_any_event(condition: str, event: dict[str, Any], holds:
     assert rendered(f"{{% unless {condition} %}}no{{% else %}}yes{{% endunless %}}", event) == (
         "yes" if holds else "no"
     )
+
+
+@pytest.mark.parametrize(
+    ("template", "event", "text"),
+    [
+        ("{{ a == 1 }} {{ a > 1 }} {{ a or b }} {{ not a }}", {"a": 1}, "true false true false"),
+        ("{{ a contains 'x' | upcase }}", {"a": "x"}, "TRUE"),
+        ("{% assign big = a > 1 and b != blank %}{% if big %}big{% endif %}", {"a": 2, "b": "x"}, "big"),
+        ("{% echo a == 1 %}{% liquid\necho a != 1\n%}", {"a": 1}, "truefalse"),
+        ("{{ blank }}{{ empty }}{% assign x = blank %}{{ x }}|", {}, "|"),
+    ],
+)
+def test_an_output_may_be_a_condition(template: str, event: dict[str, Any], text: str) -> None:
+    """What stands in a condition may stand in an output and behind assign, and is true or false."""
+    assert rendered(template, event) == text
+
+
+@pytest.mark.parametrize(
+    ("template", "event", "text"),
+    [
+        (
+            "{{ a.0.b }} {{ a[c].b }} {{ a['0'].b }} {{ a.first.b }} {{ a[-1].b }}",
+            {"a": [{"b": 1}], "c": 0},
+            "1 1 1 1 1",
+        ),
+        (
+            "{{ a[1] }}|{{ b[t] }}|{{ b[nope] }}|{{ b.x }}|{{ b[9] }}",
+            {"a": {"1": "x"}, "b": [1, 2], "t": True},
+            "x||||",
+        ),
+        ("{{ a.size }} {{ b.size }} {{ c.size }} {{ d.size }}", {"a": "👍", "b": [1], "c": {"x": 1}, "d": 5}, "2 1 1 "),
+        ("{{ a.size }} {{ a.first }} {{ a.last }}", {"a": {"size": "L", "first": None}}, "L  "),
+        ("{{ a.first }}{{ a.last }}{{ b.first }}{{ c.first }}", {"a": {"x": 1}, "b": "xy", "c": []}, ""),
+        (
+            "{% assign r = (1..3) %}{{ r }} {{ r | join: ',' }} {{ r.size }} {{ r.last }} {{ r[0] }}",
+            {},
+            "123 1,2,3 3 3 1",
+        ),
+    ],
+)
+def test_members_and_items_are_found_as_liquidjs_finds_them(template: str, event: dict[str, Any], text: str) -> None:
+    """Items by number in either spelling, size, first and last; a range is a list; what is not there is nothing."""
+    assert rendered(template, event) == text
+
+
+def test_an_event_cannot_make_a_long_range() -> None:
+    """The end of a range may come from the event; the list is bounded like everything else."""
+    with pytest.raises(MappingError, match="list of more than 1000000 values"):
+        rendered("{{ (1..n) | size }}", {"n": 10**9})
 
 
 def test_tags_that_work() -> None:
@@ -260,7 +343,14 @@ def test_hostile_text_takes_no_long_time(text: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     "template",
-    ["{{ c | json }}", "{{ 1 | divided_by: 0 }}", "{{ 1 | modulo: 0 }}", "{{ a | times: a }}", "{{ b | url_encode }}"],
+    [
+        "{{ c | json }}",
+        "{{ 1 | divided_by: 0 }}",
+        "{{ 1 | modulo: 0 }}",
+        "{{ a | times: a }}",
+        "{{ b | url_encode }}",
+        "{{ c | plus: 1 }}",
+    ],
 )
 def test_what_a_filter_cannot_do_is_an_error_of_that_event(template: str) -> None:
     """Division by zero, numbers out of range and broken text are mapping errors, and show no values."""

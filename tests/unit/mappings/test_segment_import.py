@@ -63,6 +63,30 @@ def test_a_subscription_becomes_a_mapping() -> None:
 
 
 @pytest.mark.parametrize(
+    ("trigger", "words"),
+    [
+        ("type = 'track'", ["single quotes"]),
+        ('type = "track" and anonymousId = "x" and messageId != null', ["on anonymousId", "on messageId"]),
+        ('type = "track" and (contains(type, "x") or contains(groupId, "y"))', ["on type", "on groupId"]),
+        ('match(event, "abc") or match(event, "*b*") or match(name, "a?*")', ["whole glob"]),
+        ('type = "track" and event != null', ["event is null"]),
+        ('!(type = "page")', ["! before a group"]),
+        (
+            '!contains(event, "x") and match(traits.a, "x*") and match(context.b, "*x") and name = "it\'s"',
+            [],
+        ),
+    ],
+)
+def test_a_trigger_that_means_something_else_here_is_noted(trigger: str, words: list[str]) -> None:
+    """The mapping is imported, and the notes say what Segment made of its trigger; nothing else is noted."""
+    result = imported(subscription(trigger=trigger))
+
+    assert len(result.mappings) == 1
+    assert [note.lost for note in result.notes] == [False] * len(words)
+    assert all(word in note.message for word, note in zip(words, result.notes, strict=True))
+
+
+@pytest.mark.parametrize(
     "document",
     [
         [subscription()],

@@ -44,6 +44,34 @@ def test_yaml_follows_the_core_schema() -> None:
     }
 
 
+def test_numbers_that_lose_characters_are_a_warning() -> None:
+    """A zero or a plus in front of a number is gone once it is read: who means text needs quotes."""
+    source = parse_yaml("a: 007\nb: +91\nc: -0\nd: [5, -5, 1.50, '010']\ne: true\n", "file")
+
+    assert [(one.path, one.line, one.message) for one in source.warnings] == [
+        ("/a", 1, "is read as the number 7."),
+        ("/b", 2, "is read as the number 91."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "cure"),
+    [
+        ("a: {@path: $.x}", 1, "Put quotes around what starts with @"),
+        ("a:\n  b: {{x}}", 2, "Put quotes around text with {{ }}"),
+        ('a: "type = "track""', 1, "Put the other kind of quotes"),
+        ("a: Hi: there", 1, "Put quotes around text with a colon"),
+        ("a:\n\t- b", 2, "Indent with spaces"),
+    ],
+)
+def test_what_yaml_cannot_read_says_what_to_write(text: str, line: int, cure: str) -> None:
+    """The usual slips of YAML, each with what is meant."""
+    problem = broken(parse_yaml, text).problems[0]
+
+    assert problem.line == line
+    assert cure in (problem.suggestion or "")
+
+
 def test_yaml_aliases_and_merges_are_followed() -> None:
     """An anchor may be used again, and << takes the members of others, its own first."""
     source = parse_yaml(
