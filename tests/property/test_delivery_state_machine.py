@@ -29,7 +29,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import worker.delivery.batches
 import worker.forwarding
 import worker.recovery
-import worker.sending
+import worker.sending.requests
+import worker.sending.sender
 from worker import deliveries as kept
 from worker.delivery import (
     Batches,
@@ -56,8 +57,8 @@ from worker.settings import load_settings
 
 #: Seconds after which a thread that does not stop has found a bug in this test.
 STUCK = 20.0
-#: When the model's clock starts, ms: about now, since the fake store's own clock ends the life of records.
-START_MS = 1_795_000_000_000
+#: When the model's clock starts, ms: far ahead, since the fake store's own clock must end the life of no record.
+START_MS = 4_000_000_000_000
 
 #: Messages: the first half is held when in doubt, the other half sent again by policy.
 MESSAGES = tuple(f"m{number}" for number in range(4))
@@ -324,9 +325,9 @@ class Deliveries(RuleBasedStateMachine):
         self._patches = pytest.MonkeyPatch()
         self.clock = Clock()
         fixed = Fixed()
-        for module in (worker.sending, worker.forwarding):
+        for module in (worker.sending.sender, worker.sending.requests, worker.forwarding):
             self._patches.setattr(module, "time", self.clock)
-        for module in (worker.sending, worker.recovery):
+        for module in (worker.sending.requests, worker.recovery):
             self._patches.setattr(module, "random", fixed)
         self._patches.setattr(worker.delivery.batches, "secrets", fixed)
         self.server = fakeredis.FakeServer()
