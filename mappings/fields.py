@@ -50,6 +50,8 @@ _NOUNS: Final = {
     "datetime": "a date, a time or a unix timestamp",
     "object": "an object",
 }
+#: Whole numbers below it are printed without a look at how long they are.
+_PRINTABLE: Final = 10**18
 _OPTIONS: Final = {
     "label", "description", "type", "required", "allowNull", "multiple", "choices", "default", "format", "minimum",
     "maximum", "properties", "additionalProperties", "dynamic", "depends_on", "unsafe_hidden", "readOnly", "category",
@@ -102,6 +104,8 @@ def compile_fields(spec: Mapping[str, Mapping[str, Any]]) -> CompiledFields:
 def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: bool) -> Check:
     """The check of an object with declared members."""
     checks = {name: _field(name, field) for name, field in spec.items()}
+    # Text without rules, by far the most common, passes as it is.
+    free = frozenset([name for name, field in spec.items() if _is_free_text(name, field)])
     required = [name for name, field in spec.items() if field.get("required") is True]
     conditional = [
         (name, _condition(name, field["required"]))
@@ -113,6 +117,10 @@ def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: b
         before = len(errors)
         payload: dict[str, Any] = {}
         for name, value in values.items():
+            if type(value) is str and name in free:
+                if value or not root:
+                    payload[name] = value
+                continue
             test = checks.get(name)
             if test is None:
                 if additional:
@@ -132,6 +140,11 @@ def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: b
         return payload
 
     return check
+
+
+def _is_free_text(name: str, field: Mapping[str, Any]) -> bool:
+    kind = _FIELD_TYPES.get(field.get("type", ""))
+    return kind == "string" and not field.get("multiple") and not list(_rules(name, field, kind))
 
 
 def _note_required(name: str, before: int, errors: list[FieldError]) -> None:
@@ -171,26 +184,7 @@ def _field(name: str, field: Mapping[str, Any]) -> Check:
         raise FieldSpecError(f"{name}: unknown option {', '.join(sorted(unknown))}.")
     if field.get("multiple"):
         return _many(name, _single("", field, kind))
-    if kind == "string" and not field.get("allowNull"):
-        return _text(name, field)
     return _cleaned(_single(name, field, kind), kind, nullable=bool(field.get("allowNull")))
-
-
-def _text(name: str, field: Mapping[str, Any]) -> Check:
-    """A text field, by far the most common: the same as the general check, with a short way for what is text."""
-    general = _cleaned(_single(name, field, "string"), "string", nullable=False)
-    rules = list(_rules(name, field, "string"))
-
-    def check(value: Any, prefix: str, errors: list[FieldError]) -> Any:
-        if type(value) is not str:
-            return general(value, prefix, errors)
-        for rule in rules:
-            message = rule(value)
-            if message is not None:
-                errors.append(FieldError(prefix + name, message))
-        return value
-
-    return check
 
 
 def _cleaned(check: Check, kind: str, *, nullable: bool) -> Check:
@@ -322,6 +316,8 @@ def _format_rule(noun: str, check: Callable[[str], bool]) -> Rule:
 def _to_text(value: Any) -> Any:
     if isinstance(value, str):
         return value
+    if type(value) is int and -_PRINTABLE < value < _PRINTABLE:
+        return str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, int | float):

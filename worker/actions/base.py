@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from mappings import FieldError, compile_fields
 from worker.msg91.answers import Answer
@@ -38,8 +38,7 @@ class FieldErrors(Exception):
         self.errors = list(errors)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """One delivery, ready to be put into a request.
 
     Attributes:

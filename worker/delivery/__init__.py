@@ -12,6 +12,7 @@ from .errors import (
     StoreHeld,
     StoreUnavailable,
 )
+from .index import unpack as unpack_index
 from .journal import Journal, Line, Note
 from .keys import Keys, delivery_key, recipient_hash
 from .lanes import Ending, Grant, LaneLimits, Lanes, LaneStatus, Verdict
@@ -88,5 +89,6 @@ __all__ = [
     "recipient_hash",
     "reconcile",
     "sweep",
+    "unpack_index",
     "why_held",
 ]

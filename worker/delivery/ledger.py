@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from . import index
 from .batches import Kind, new_id
 from .errors import StoreHeld
 from .keys import recipient_hash
@@ -173,7 +174,7 @@ class Ledger:
                 from_batch,
                 about,
                 items,
-                "".join([recipient_hash(slip.recipient) for slip in slips]),
+                index.pack([slip.key for slip in slips], [slip.recipient for slip in slips]),
                 server,
             ],
         )
@@ -460,7 +461,7 @@ class Ledger:
             about=values.get("_about", b"").decode(),
             items=values.get("_items", b""),
             request_id=values.get("_request_id", b"").decode(),
-            deliveries={name: key.decode() for name, key in values.items() if not name.startswith("_")},
+            deliveries=index.unpack(values),
         )
 
     def _life_ends(self, now_ms: int, seconds: float | None = None) -> tuple[int, int]:

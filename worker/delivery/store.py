@@ -24,7 +24,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 #: Format of everything this version writes. Readers accept it and the one before.
-FORMAT = 1
+FORMAT = 2
 
 SCRIPTS = (
     "accept",
@@ -46,6 +46,7 @@ SCRIPTS = (
     "settle",
     "swap",
     "sweep",
+    "unlist",
 )
 
 #: Seconds between two looks at the store's clock.

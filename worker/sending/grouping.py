@@ -26,17 +26,25 @@ def requests_of(deliveries: Sequence[Delivery], destination: Destination) -> Ite
         unique = ACTIONS[action].unique_recipients
         rest = members
         while rest:
-            chunk: list[Delivery] = []
-            recipients: set[str] = set()
-            later: list[Delivery] = []
-            for at, one in enumerate(rest):
-                if len(chunk) == limit:
-                    later += rest[at:]
-                    break
-                if unique and one.recipient in recipients:
-                    later.append(one)
-                else:
-                    recipients.add(one.recipient)
-                    chunk.append(one)
+            chunk, later = rest[:limit], rest[limit:]
+            if unique and len({one.recipient for one in chunk}) < len(chunk):
+                chunk, later = _without_repeats(rest, limit)
             yield chunk
             rest = later
+
+
+def _without_repeats(rest: Sequence[Delivery], limit: int) -> tuple[list[Delivery], list[Delivery]]:
+    """The first deliveries with different recipients, at most ``limit``, and the others in their order."""
+    chunk: list[Delivery] = []
+    recipients: set[str] = set()
+    later: list[Delivery] = []
+    for at, one in enumerate(rest):
+        if len(chunk) == limit:
+            later += rest[at:]
+            break
+        if one.recipient in recipients:
+            later.append(one)
+        else:
+            recipients.add(one.recipient)
+            chunk.append(one)
+    return chunk, later

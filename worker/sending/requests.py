@@ -25,7 +25,7 @@ from worker.delivery import (
 from worker.delivery import Kind as BatchKind
 from worker.destinations import Destination
 from worker.msg91.answers import Answer, AnswerClass
-from worker.outcomes import Decision, decide
+from worker.outcomes import TAKEN, Decision, decide
 from worker.tracing import span
 
 from .giving_up import KEPT_BACK, UnderWay
@@ -203,7 +203,7 @@ class Requests:
         if others:
             log.warning("%d deliveries of request %s were settled by somebody else", len(others), token)
         if self._measures is not None and deliveries[0].received_ms:
-            taken = sum([one.state is State.ACCEPTED for one in decisions])
+            taken = sum([one is TAKEN or one.state is State.ACCEPTED for one in decisions])
             if taken:
                 self._measures.taken(group.about, taken, now_ms - deliveries[0].received_ms)
         for ready in waiting:
@@ -214,11 +214,14 @@ class Requests:
         self, deliveries: list[Delivery], answer: Answer, group: Group, attempt: Attempt, now_ms: int
     ) -> list[Decision]:
         """What becomes of each delivery; those that were not taken remember the attempt."""
+        answers = group.action.read(answer, len(deliveries))
+        if answer.klass is AnswerClass.ACCEPTED and all([one is answer for one in answers]):
+            return [TAKEN] * len(deliveries)
         policy = group.destination.policies[group.action.name]
         # one draw for the whole request: the least of many would be next to nothing
         jitter = random.random()  # noqa: S311 - jitter, not a secret
         decisions: list[Decision] = []
-        for delivery, one in zip(deliveries, group.action.read(answer, len(deliveries)), strict=True):
+        for delivery, one in zip(deliveries, answers, strict=True):
             decision = decide(
                 delivery,
                 one,

@@ -96,6 +96,8 @@ def parents(
     deliveries: Sequence[Delivery], refused: Mapping[int, Record] | Mapping[int, Record | None], batch: Batch
 ) -> set[int]:
     """Positions of the events whose deliveries were written, by this call or an earlier one for the same batch."""
+    if not refused:
+        return {one.position for one in deliveries}
     mine: set[int] = set()
     for at, one in enumerate(deliveries):
         record = refused.get(at) if at in refused else None
