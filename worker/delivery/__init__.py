@@ -23,7 +23,7 @@ from .records import Record
 from .schedule import Entry, Schedule
 from .sealing import REDACTED, SEALED, CannotOpen, Sealing, is_sealed, may_carry
 from .states import State
-from .store import FORMAT, Patience, Store, connect
+from .store import FORMAT, Call, Patience, Store, connect
 from .trust import Trust, confirm, why_held
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Attention",
     "Batch",
     "Batches",
+    "Call",
     "CannotOpen",
     "Claim",
     "Counts",

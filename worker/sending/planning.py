@@ -15,7 +15,7 @@ def plan(
     deliveries: Sequence[Delivery], decisions: Sequence[Decision], *, queue: str
 ) -> tuple[list[Outcome], list[Waiting]]:
     """Turn decisions into outcomes and the batches that the settling script makes of those that wait."""
-    if all([one is TAKEN for one in decisions]):
+    if all(one is TAKEN for one in decisions):
         return [Outcome(State.ACCEPTED)] * len(deliveries), []
     outcomes: list[Outcome] = []
     groups: dict[tuple[str, int], list[Delivery]] = {}

@@ -1,4 +1,7 @@
-"""One request: its deliveries are claimed, it leaves, its outcome is settled."""
+"""One request: its lane grants a slot, its deliveries are claimed, it leaves, its outcome is settled.
+
+Two round trips to the store: lane and claim before it, settlement and lane after it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,11 @@ from typing import Any
 from worker.deliveries import Delivery, dump_claim
 from worker.delivery import (
     REDACTED,
+    Call,
+    Ending,
     Expectation,
+    Grant,
+    Lanes,
     Ledger,
     Measures,
     Record,
@@ -21,11 +28,13 @@ from worker.delivery import (
     Store,
     StoreHeld,
     Trust,
+    Verdict,
+    Waiting,
 )
 from worker.delivery import Kind as BatchKind
-from worker.destinations import Destination
+from worker.destinations import Destination, LaneSettings
 from worker.msg91.answers import Answer, AnswerClass
-from worker.outcomes import TAKEN, Decision, decide
+from worker.outcomes import TAKEN, Decision, decide, ending_of, reason_of
 from worker.tracing import span
 
 from .giving_up import KEPT_BACK, UnderWay
@@ -44,12 +53,16 @@ class Attempt:
         token: Its correlation token.
         lease_end_ms: When its claim runs out, by the store's clock.
         write_by: `time.monotonic` after which its first byte must not be written.
+        lane: Its lane.
+        paid: Whether it has paid for the lane's rate already.
         under_way: How it is given up.
     """
 
     token: str
     lease_end_ms: int
     write_by: float
+    lane: LaneSettings
+    paid: bool
     under_way: UnderWay
 
 
@@ -59,6 +72,7 @@ class Requests:
     Args:
         store: The store.
         ledger: Its ledger.
+        lanes: Its lanes.
         client_of: The MSG91 client for a family of a destination's endpoints.
         timing: How long things may take.
         unsent: Settles what does not leave.
@@ -71,6 +85,7 @@ class Requests:
         self,
         store: Store,
         ledger: Ledger,
+        lanes: Lanes,
         client_of: Callable[[Destination, str], Client],
         *,
         timing: Timing,
@@ -81,6 +96,7 @@ class Requests:
     ) -> None:
         self._store = store
         self._ledger = ledger
+        self._lanes = lanes
         self._client_of = client_of
         self._timing = timing
         self._unsent = unsent
@@ -88,19 +104,25 @@ class Requests:
         self._measures = measures
         self._trust = trust
 
-    def make(
-        self, deliveries: list[Delivery], payloads: list[dict[str, Any]], group: Group, attempt: Attempt
-    ) -> Answer | None:
-        """Claim, send what was claimed, settle; ``None`` when nothing was sent because nothing was claimed."""
-        blocked = self._claim(deliveries, group, attempt)
-        if blocked is None:
-            return None
+    def make(self, deliveries: list[Delivery], payloads: list[dict[str, Any]], group: Group, attempt: Attempt) -> None:
+        """Claim, send what was claimed, settle; or let all of them wait, when the lane says so."""
+        token = attempt.token
+        # Its id is what the lane wakes.
+        waiting = Waiting(due_ms=0, body=b"", items=len(deliveries), queue=group.queue)
+        grant, claiming = self._enter(deliveries, group, attempt, waiting)
+        if grant.wake:
+            self._wake(grant.wake, group.queue)
+        if grant.verdict is not Verdict.GO:
+            self._unsent.wait(deliveries, waiting, grant, group, lane=attempt.lane.name, paid=attempt.paid)
+            return
+        blocked = self._claimed(claiming, deliveries, group, token)
         claimed = [one for at, one in enumerate(deliveries) if at not in blocked] if blocked else deliveries
-        if not claimed:
-            return None
+        if not claimed or group.sent.held:
+            self._lanes.release(attempt.lane.name, attempt.lane.limits, token=token, ending=Ending.NONE)
+            return
         left = [one for at, one in enumerate(payloads) if at not in blocked] if blocked else payloads
         if self._trust is not None:
-            self._trust.claimed(attempt.token)
+            self._trust.claimed(token)
 
         def give_up(answer: Answer) -> None:
             # On copies: the answer may come at the same moment, and notes the attempt, too.
@@ -109,23 +131,57 @@ class Requests:
         answer = KEPT_BACK
         if attempt.under_way.claimed(give_up):
             answer = self._send(left, group, attempt)
-        self._settle(claimed, answer, group, attempt)
-        return answer
+        releasing = self._releasing(answer, attempt)
+        self._settle(claimed, answer, group, attempt, then=releasing)
+        woken = self._lanes.woken(releasing)
+        if woken:
+            self._wake(woken, group.queue)
 
-    def _claim(self, deliveries: list[Delivery], group: Group, attempt: Attempt) -> dict[int, Record] | None:
-        """Claim; gives the records of those that somebody else has, ``None`` when nothing may be sent."""
-        batch, token = group.batch, attempt.token
+    def _enter(
+        self, deliveries: list[Delivery], group: Group, attempt: Attempt, waiting: Waiting
+    ) -> tuple[Grant, Call]:
+        """Ask the lane and, should it grant a slot, claim: what the lane said, and the call that claimed."""
+        batch, lane = group.batch, attempt.lane
+        acquiring = self._lanes.acquiring(
+            lane.name,
+            lane.limits,
+            token=attempt.token,
+            lease_end_ms=attempt.lease_end_ms,
+            cost=sum(one.cost for one in deliveries) if lane.cost == "parts" else 1,
+            slot=attempt.paid,
+            waiter=waiting.id,
+        )
+        claiming = self._ledger.claiming(
+            deliveries,
+            token=attempt.token,
+            lease_end_ms=attempt.lease_end_ms,
+            origin=batch.origin,
+            from_batch=batch.id,
+            about=group.about,
+            items=dump_claim(batch.id, deliveries),
+            server=self._trust.server if self._trust is not None else "",
+            lane=lane.name,
+        )
+        self._store.run(acquiring, claiming)
+        return self._lanes.grant(acquiring), claiming
+
+    def _releasing(self, answer: Answer, attempt: Attempt) -> Call:
+        """The call that frees the slot and tells the lane how it went."""
+        return self._lanes.releasing(
+            attempt.lane.name,
+            attempt.lane.limits,
+            token=attempt.token,
+            ending=ending_of(answer),
+            reason=reason_of(answer),
+            pause=answer.retry_after or 1.0,
+            latency=answer.elapsed,
+        )
+
+    def _claimed(self, claiming: Call, deliveries: list[Delivery], group: Group, token: str) -> dict[int, Record]:
+        """The records of those that somebody else has; notes when nothing may be sent."""
+        batch = group.batch
         try:
-            blocked = self._ledger.claim(
-                deliveries,
-                token=token,
-                lease_end_ms=attempt.lease_end_ms,
-                origin=batch.origin,
-                from_batch=batch.id,
-                about=group.about,
-                items=dump_claim(batch.id, deliveries),
-                server=self._trust.server if self._trust is not None else "",
-            )
+            blocked = self._ledger.blocked(claiming)
         except StoreHeld:
             group.sent.held = True
             if self._trust is not None:
@@ -134,7 +190,7 @@ class Requests:
             records = self._ledger.records([one.key for one in deliveries])
             written = {at: one for at, one in enumerate(records) if one is not None and one.ref == token}
             self._unsent.take_back(deliveries, written, token, group)
-            return None
+            return {}
         group.sent.mine |= parents(deliveries, blocked, batch)
         for record in blocked.values():
             # Until what an earlier run of this batch claimed is settled, the batch holds the only copy of the event.
@@ -172,7 +228,9 @@ class Requests:
             )
         return answer
 
-    def _settle(self, deliveries: list[Delivery], answer: Answer, group: Group, attempt: Attempt) -> None:
+    def _settle(
+        self, deliveries: list[Delivery], answer: Answer, group: Group, attempt: Attempt, *, then: Call | None = None
+    ) -> None:
         token, now_ms = attempt.token, self._store.now_ms()
         decisions = self._decide(deliveries, answer, group, attempt, now_ms)
         outcomes, waiting = plan(deliveries, decisions, queue=group.queue)
@@ -191,6 +249,7 @@ class Requests:
                 "request_id": answer.request_id,
                 "elapsed_ms": round(answer.elapsed * 1000),
             },
+            then=then,
         )
         if self._trust is not None:
             stays = any(one.state in (State.ACCEPTED, State.IN_DOUBT) for one in outcomes)
@@ -215,7 +274,7 @@ class Requests:
     ) -> list[Decision]:
         """What becomes of each delivery; those that were not taken remember the attempt."""
         answers = group.action.read(answer, len(deliveries))
-        if answer.klass is AnswerClass.ACCEPTED and all([one is answer for one in answers]):
+        if answer.klass is AnswerClass.ACCEPTED and all(one is answer for one in answers):
             return [TAKEN] * len(deliveries)
         policy = group.destination.policies[group.action.name]
         # one draw for the whole request: the least of many would be next to nothing

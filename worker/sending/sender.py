@@ -10,7 +10,6 @@ from worker.actions import ACTIONS
 from worker.deliveries import Delivery
 from worker.delivery import (
     Batch,
-    Ending,
     Expectation,
     Lanes,
     Ledger,
@@ -20,12 +19,9 @@ from worker.delivery import (
     State,
     Store,
     Trust,
-    Verdict,
-    Waiting,
     new_id,
 )
 from worker.destinations import Destination
-from worker.outcomes import ending_of, reason_of
 from worker.pipeline import Over
 
 from .giving_up import UnderWay
@@ -82,6 +78,7 @@ class Sender:
         self._requests = Requests(
             store,
             ledger,
+            lanes,
             client_of,
             timing=self.timing,
             unsent=self._unsent,
@@ -193,50 +190,21 @@ class Sender:
         if objection:
             self._unsent.reject(deliveries, objection, group)
             return
-        settings = destination.lanes[action.family]
-        lane, limits = settings.name, settings.limits
+        lane = destination.lanes[action.family]
         attempt = Attempt(
             token=new_id(),
             lease_end_ms=self.store.now_ms() + round(self.timing.lease * 1000),
             write_by=time.monotonic() + self.timing.lease - self.timing.deadline - self.timing.margin,
+            lane=lane,
+            paid=slot == lane.name,
             under_way=UnderWay(),
         )
-        waiting = Waiting(due_ms=0, body=b"", items=len(deliveries), queue=group.queue)  # its id is what the lane wakes
-        grant = self.lanes.acquire(
-            lane,
-            limits,
-            token=attempt.token,
-            lease_end_ms=attempt.lease_end_ms,
-            cost=sum(one.cost for one in deliveries) if settings.cost == "parts" else 1,
-            slot=slot == lane,
-            waiter=waiting.id,
-        )
-        if grant.wake:
-            self._wake(grant.wake, group.queue)
-        if grant.verdict is not Verdict.GO:
-            self._unsent.wait(deliveries, waiting, grant, group, lane=lane, paid=slot == lane)
-            return
         self._under_way[attempt.token] = attempt.under_way
         try:
             if self._given_up:
                 group.sent.stopped = True
-                answer = None
             else:
-                answer = self._requests.make(deliveries, payloads, group, attempt)
+                self._requests.make(deliveries, payloads, group, attempt)
         finally:
             del self._under_way[attempt.token]
             attempt.under_way.over.set()
-        if answer is None:
-            self.lanes.release(lane, limits, token=attempt.token, ending=Ending.NONE)
-            return
-        woken = self.lanes.release(
-            lane,
-            limits,
-            token=attempt.token,
-            ending=ending_of(answer),
-            reason=reason_of(answer),
-            pause=answer.retry_after or 1.0,
-            latency=answer.elapsed,
-        )
-        if woken:
-            self._wake(woken, group.queue)
