@@ -1,29 +1,54 @@
-"""What it is measured on, and what a process has used so far."""
+"""What it is measured on, and what each process has used."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from worker.delivery import Store
+
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far, all its threads."""
-    threads = list(Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    """User and system time of a process so far, all its threads; 0 when it is gone."""
     try:
-        # Nanoseconds; but threads that have ended are not in it, so that the coarser figure may be the larger one.
-        fine = sum(int(one.read_text(encoding="ascii").split()[0]) for one in threads) / 1e9
-    except OSError:
-        fine = 0.0
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(") ", 1)[1].split()
-    return max(fine, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except FileNotFoundError:
+        return 0.0
 
 
 def resident_mb(pid: int) -> float:
     """Resident memory of a process, MB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class Meter:
+    """Processor time by part, from its making on.
+
+    Args:
+        store: The store; what its own ``INFO`` says is counted under ``store``.
+        parts: Name → process ids.
+    """
+
+    def __init__(self, store: Store, parts: Mapping[str, Sequence[int]]) -> None:
+        self._store = store
+        self._parts = parts
+        self._before = self._read()
+
+    def per_event(self, events: int) -> dict[str, float]:
+        """Microseconds an event since it was made."""
+        return {name: round((now - self._before[name]) / events * 1e6, 1) for name, now in self._read().items()}
+
+    def _read(self) -> dict[str, float]:
+        cpu: dict[str, Any] = self._store.client.info("cpu")
+        return {
+            **{name: sum(map(cpu_seconds, pids)) for name, pids in self._parts.items()},
+            "store": float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"]),
+        }
 
 
 def machine() -> dict[str, Any]:
@@ -36,6 +61,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": model or platform.processor(),
         "cores": os.cpu_count(),
-        "system": platform.platform(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
     }

@@ -27,7 +27,7 @@ from benchmarks.machine import cpu_seconds
 from benchmarks.workload import batches
 from tests.system import System
 from worker.actions.send_sms import SendSms
-from worker.delivery import Batches, Lanes, Ledger, Store
+from worker.delivery import Batches, Ledger, Store
 from worker.destinations import load_destinations
 from worker.msg91.client import Msg91Client
 from worker.runtime import build_runtime
@@ -39,14 +39,13 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (worker.forwarding, "resolve_events", "triggers, mappings, checks"),
     (Batches, "begin", "begin the batch"),
     (Batches, "finish", "finish the batch"),
-    (Lanes, "acquire", "ask the lane"),
-    (Lanes, "release", "tell the lane"),
-    (Ledger, "claim", "claim: pack"),
+    (Ledger, "claiming", "claim: pack"),
     (Ledger, "settle", "settle: pack"),
+    (Store, "run", "scripts: redis-py, socket"),
     (Store, "script", "scripts: redis-py, socket"),
     (SendSms, "build", "build the request"),
     (Msg91Client, "send", "HTTP"),
-    (sending_requests.Requests, "make", "claimed, sent, settled: the rest"),
+    (sending_requests.Requests, "make", "one request: the rest"),
     (sending_requests, "dump_claim", "what the claim remembers"),
     (sending_requests.Requests, "_decide", "decide"),
     (sending_requests, "plan", "plan"),

@@ -49,8 +49,8 @@ def batches(events: int, size: int, *, first: int = 0) -> Iterator[tuple[bytes, 
 
 
 def mapping_file(folder: Path, count: int) -> dict[str, Any]:
-    """A mapping file with ``count`` mappings, of which one matches; the preset when ``count`` is 1."""
-    if count == 1:
+    """A mapping file with ``count`` mappings, of which one matches; the preset with its four when ``count`` is 0."""
+    if count == 0:
         return {}
     fields = {name: {"@path": f"$.properties.{name}"} for name in ("phone", "message", "senderID")}
     mappings = [
