@@ -43,6 +43,13 @@ class UnderWay:
             self.left = self.left or not self._kept_back
             return not self._kept_back
 
+    def end(self) -> None:
+        """Its outcome is written, or nothing of it was claimed: let go of its deliveries."""
+        with self._lock:
+            # Else it holds them, and all of their events, until somebody looks for reference cycles.
+            self._settle = None
+        self.over.set()
+
     def give_up(self) -> None:
         """Wait no longer: what has not left never will, and what has is in doubt unless its answer comes after all."""
         with self._lock:

@@ -207,4 +207,4 @@ class Sender:
                 self._requests.make(deliveries, payloads, group, attempt)
         finally:
             del self._under_way[attempt.token]
-            attempt.under_way.over.set()
+            attempt.under_way.end()
