@@ -18,7 +18,7 @@ import httpx
 import orjson
 from celery import Celery
 
-from benchmarks.machine import cpu_seconds
+from benchmarks.machine import cpu_seconds, family
 from benchmarks.workload import event
 from tests.system import System, wait_until
 
@@ -79,7 +79,7 @@ def run(*, events: int, pool: str, concurrency: int) -> dict[str, Any]:
             wait_until(lambda: system.sandbox.stats()["taken"] > 0, seconds=60, what="the first message")
             began = time.perf_counter()
             first = system.sandbox.stats()["taken"]
-            pids = _family(worker.pid)
+            pids = family(worker.pid)
             before = sum(cpu_seconds(pid) for pid in pids)
             wait_until(lambda: system.sandbox.stats()["taken"] >= events, seconds=300, what="all messages")
             seconds = time.perf_counter() - began
@@ -96,12 +96,6 @@ def run(*, events: int, pool: str, concurrency: int) -> dict[str, Any]:
             "events_per_second": round(done / seconds),
             "cpu_us_per_event": {"worker": round(cpu / done * 1e6, 1)},
         }
-
-
-def _family(pid: int) -> list[int]:
-    """A process and its children."""
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return [pid, *map(int, found.stdout.split())]
 
 
 def main() -> int:

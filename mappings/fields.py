@@ -104,7 +104,7 @@ def compile_fields(spec: Mapping[str, Mapping[str, Any]]) -> CompiledFields:
 def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: bool) -> Check:
     """The check of an object with declared members."""
     checks = {name: _field(name, field) for name, field in spec.items()}
-    # Text without rules, by far the most common, passes as it is.
+    # Text without rules, by far the most common, passes as it is, and a whole number becomes text.
     free = frozenset([name for name, field in spec.items() if _is_free_text(name, field)])
     required = [name for name, field in spec.items() if field.get("required") is True]
     conditional = [
@@ -117,10 +117,14 @@ def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: b
         before = len(errors)
         payload: dict[str, Any] = {}
         for name, value in values.items():
-            if type(value) is str and name in free:
-                if value or not root:
-                    payload[name] = value
-                continue
+            if name in free:
+                if type(value) is str:
+                    if value or not root:
+                        payload[name] = value
+                    continue
+                if type(value) is int and -_PRINTABLE < value < _PRINTABLE:
+                    payload[name] = str(value)
+                    continue
             test = checks.get(name)
             if test is None:
                 if additional:
@@ -131,12 +135,10 @@ def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: b
             kept = test(value, prefix, errors)
             if kept is not MISSING:
                 payload[name] = kept
-        for name in required:
-            if name not in payload:
-                _note_required(prefix + name, before, errors)
-        for name, needed in conditional:
-            if name not in payload and needed(payload):
-                _note_required(prefix + name, before, errors)
+        absent = [name for name in required if name not in payload]
+        absent += [name for name, needed in conditional if name not in payload and needed(payload)]
+        for name in absent:
+            _note_required(prefix + name, before, errors)
         return payload
 
     return check
@@ -316,8 +318,6 @@ def _format_rule(noun: str, check: Callable[[str], bool]) -> Rule:
 def _to_text(value: Any) -> Any:
     if isinstance(value, str):
         return value
-    if type(value) is int and -_PRINTABLE < value < _PRINTABLE:
-        return str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, int | float):

@@ -244,7 +244,7 @@ class Problems:
 
     def phone(self, field: str, value: object, context: ActionContext) -> str:
         """Read a phone number; empty when it is none."""
-        if field in self.at_fault:
+        if self.at_fault and field in self.at_fault:
             return ""
         try:
             return context.numbers.read(value)
