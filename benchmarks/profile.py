@@ -1,6 +1,6 @@
 """Where every microsecond goes: worker, store and sandbox, by what they do.
 
-``python -m benchmarks.profile --events 50000 --recipients 100`` runs batches as a worker does, in this process and on
+``python -m benchmarks.profile`` runs batches as a worker does, in this process and on
 one thread, against a real Valkey with its append-only file and the sandbox, without Celery. Processor time is counted,
 not the clock's, so that a busy machine disturbs it little. Each part's time is its own: what it calls and is listed
 itself, is not counted twice. ``--functions`` adds the costliest Python functions, by cProfile, which slows them down.
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -173,22 +174,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__.split("\n")[0])
     parser.add_argument("--events", type=int, default=50_000)
     parser.add_argument("--batch", type=int, default=500)
-    parser.add_argument("--recipients", type=int, default=100)
+    parser.add_argument("--recipients", type=int, nargs="+", default=[500, 100])
     parser.add_argument("--functions", type=int, default=0, help="list this many of the costliest functions")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the numbers to this file")
     options = vars(parser.parse_args())
-    as_json = options.pop("json")
-    found = run(**options)
-    if as_json:
-        sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
-        return 0
-    print(f"{found['events']:,} events in batches of {found['batch']}, {found['recipients']} recipients a request")
-    for name, value in found["cpu_us_per_event"].items():
-        print(f"{name:10}{value:8.2f} µs an event")
-    for title in ("worker", "store"):
-        print(f"{title}, by what it does:")
-        for name, value in sorted(found[f"{title}_us_per_event"].items(), key=lambda one: -one[1]):
-            print(f"  {name:34}{value:8.2f}")
+    path, sizes = options.pop("json"), options.pop("recipients")
+    runs = [run(**options, recipients=recipients) for recipients in sizes]
+    if path:
+        path.write_bytes(orjson.dumps(runs, option=orjson.OPT_INDENT_2) + b"\n")
+    for found in runs:
+        print(f"{found['events']:,} events in batches of {found['batch']}, {found['recipients']} recipients a request")
+        for name, value in found["cpu_us_per_event"].items():
+            print(f"{name:10}{value:8.2f} µs an event")
+        for title in ("worker", "store"):
+            print(f"{title}, by what it does:")
+            for name, value in sorted(found[f"{title}_us_per_event"].items(), key=lambda one: -one[1]):
+                print(f"  {name:34}{value:8.2f}")
     return 0
 
 
