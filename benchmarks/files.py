@@ -23,7 +23,7 @@ from typing import Any
 
 import orjson
 
-from benchmarks.end_to_end import event
+from benchmarks.workload import event
 from tests.system import System
 
 HEADER = b"type,event,messageId,userId,timestamp,phone,firstName,message,senderID,total:number\n"

@@ -23,6 +23,7 @@ from typing import Any
 import orjson
 import uvloop
 
+from benchmarks.machine import Meter
 from tests.intake import Intake
 from tests.system import System, wait_until
 from worker.delivery import read_counts
@@ -142,13 +143,6 @@ def client(port: int, events: int, size: int, connections: int) -> None:
     sys.stdout.write(orjson.dumps(seen).decode() + "\n")
 
 
-def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:  # noqa: PTH123
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def run(*, events: int, size: int, connections: int, concurrency: int, settings: dict[str, str]) -> dict[str, Any]:
     """One run; everything in the result was measured in it."""
     with (
@@ -179,8 +173,8 @@ def run(*, events: int, size: int, connections: int, concurrency: int, settings:
         assert sender.stdout is not None
         assert sender.stdin is not None
         sender.stdout.readline()
-        pids = {"door": intake.process.pid, "worker": worker.process.pid, "sandbox": system.sandbox.pid or 0}
-        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+        parts = {"door": [intake.process.pid], "worker": [worker.process.pid], "sandbox": [system.sandbox.pid or 0]}
+        meter = Meter(system.core.store, parts)
         began = time.perf_counter()
         sender.stdin.write("go\n")
         sender.stdin.flush()
@@ -193,7 +187,7 @@ def run(*, events: int, size: int, connections: int, concurrency: int, settings:
             what="all settled",
         )
         seconds = time.perf_counter() - began
-        cpu = {f"{name}_us": round((cpu_seconds(pid) - before[name]) / events * 1e6, 1) for name, pid in pids.items()}
+        cpu = meter.per_event(events)
         found = system.reconcile()
         commands = store.client.info("commandstats")
         batches = commands.get("cmdstat_lpush", {}).get("calls", 0)
@@ -206,8 +200,7 @@ def run(*, events: int, size: int, connections: int, concurrency: int, settings:
             "events_per_second_delivered": round(events / seconds),
             "p50_ms": round(seen["p50_ms"], 2),
             "p99_ms": round(seen["p99_ms"], 2),
-            **cpu,
-            "client_us": round(seen["cpu"] / events * 1e6, 1),
+            "cpu_us_per_event": {**cpu, "client": round(seen["cpu"] / events * 1e6, 1)},
             "broker_messages": batches,
             "identity_holds": found.holds,
             "accepted": found.as_json()["states"]["accepted"],
@@ -250,9 +243,8 @@ def main() -> int:
                 print(
                     f"{size:>4} a request, {connections} connections: {one['requests_per_second']} requests/s, "
                     f"{one['events_per_second_accepted']} events/s accepted, {one['events_per_second_delivered']} "
-                    f"delivered; p50 {one['p50_ms']} ms, p99 {one['p99_ms']} ms; CPU µs per event: door "
-                    f"{one['door_us']}, worker {one['worker_us']}, sandbox {one['sandbox_us']}, client "
-                    f"{one['client_us']}; {one['broker_messages']} broker messages; accepted {one['accepted']}, "
+                    f"delivered; p50 {one['p50_ms']} ms, p99 {one['p99_ms']} ms; CPU µs per event "
+                    f"{one['cpu_us_per_event']}; {one['broker_messages']} broker messages; accepted {one['accepted']}, "
                     f"provider duplicates {one['provider_duplicates']}, identity holds: {one['identity_holds']}"
                 )
     if options.json:

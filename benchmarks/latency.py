@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from benchmarks.end_to_end import event
+from benchmarks.end_to_end import start_workers
+from benchmarks.workload import event
 from tests.system import System, wait_until
 from worker.events import join
 
@@ -31,9 +32,7 @@ def run(*, events_per_second: float, batch: int, seconds: float, processes: int,
     with System(
         workers=0, concurrency=concurrency, destination={"lanes": {"sms": {"concurrency": 100, "recipients": batch}}}
     ) as system:
-        for number in range(processes):
-            system.start_worker()
-            wait_until(lambda want=number + 1: system.log.count(" ready.") == want, what="the workers are ready")
+        start_workers(system, processes)
         warm_up(system)
         pause = batch / events_per_second
         published: dict[str, float] = {}

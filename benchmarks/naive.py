@@ -18,7 +18,8 @@ import httpx
 import orjson
 from celery import Celery
 
-from benchmarks.end_to_end import cpu_seconds, event
+from benchmarks.machine import cpu_seconds, family
+from benchmarks.workload import event
 from tests.system import System, wait_until
 
 URL = os.environ.get("NAIVE_URL", "")
@@ -78,7 +79,7 @@ def run(*, events: int, pool: str, concurrency: int) -> dict[str, Any]:
             wait_until(lambda: system.sandbox.stats()["taken"] > 0, seconds=60, what="the first message")
             began = time.perf_counter()
             first = system.sandbox.stats()["taken"]
-            pids = _family(worker.pid)
+            pids = family(worker.pid)
             before = sum(cpu_seconds(pid) for pid in pids)
             wait_until(lambda: system.sandbox.stats()["taken"] >= events, seconds=300, what="all messages")
             seconds = time.perf_counter() - began
@@ -93,14 +94,8 @@ def run(*, events: int, pool: str, concurrency: int) -> dict[str, Any]:
             "concurrency": concurrency,
             "seconds": round(seconds, 3),
             "events_per_second": round(done / seconds),
-            "worker_cpu_us_per_event": round(cpu / done * 1e6, 1),
+            "cpu_us_per_event": {"worker": round(cpu / done * 1e6, 1)},
         }
-
-
-def _family(pid: int) -> list[int]:
-    """A process and its children."""
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return [pid, *map(int, found.stdout.split())]
 
 
 def main() -> int:

@@ -24,7 +24,8 @@ from typing import Any
 import orjson
 import redis
 
-from benchmarks.end_to_end import cpu_seconds, event, resident_mb
+from benchmarks.machine import Meter, resident_mb
+from benchmarks.workload import event
 from tests.system import System, wait_until
 from worker.delivery import Store, read_counts
 from worker.intake.stream import GROUP
@@ -65,7 +66,7 @@ def run(
             system.start_worker()
             wait_until(lambda want=number + 1: system.log.count(" ready.") == want, what="the workers are ready")
         pids = {"worker": [one.process.pid for one in system.workers], "sandbox": [system.sandbox.pid or 0]}
-        before = {name: sum(map(cpu_seconds, found)) for name, found in pids.items()} | {"store": _store_cpu(store)}
+        meter = Meter(store, pids)
         began = time.perf_counter()
         if rate:
             spent = _cpu_of_children()
@@ -78,8 +79,7 @@ def run(
             producer = 0.0
         wait_until(lambda: _settled(store, events), seconds=600, what="all settled")
         seconds = time.perf_counter() - began
-        after = {name: sum(map(cpu_seconds, found)) for name, found in pids.items()} | {"store": _store_cpu(store)}
-        cpu = {name: round((after[name] - before[name]) / events * 1e6, 1) for name in after}
+        cpu = meter.per_event(events)
         found = system.reconcile()
         return {
             "events": events,
@@ -103,11 +103,6 @@ def run(
 def _settled(store: Store, events: int) -> bool:
     counts = read_counts(store)
     return counts.events["received"] >= events and counts.events["queued"] == 0 and counts.states_on_the_way == 0
-
-
-def _store_cpu(store: Store) -> float:
-    found: dict[str, float] = store.client.info("cpu")
-    return float(found["used_cpu_user"]) + float(found["used_cpu_sys"])
 
 
 def _cpu_of_children() -> float:

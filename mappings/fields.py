@@ -50,6 +50,8 @@ _NOUNS: Final = {
     "datetime": "a date, a time or a unix timestamp",
     "object": "an object",
 }
+#: Whole numbers below it are printed without a look at how long they are.
+_PRINTABLE: Final = 10**18
 _OPTIONS: Final = {
     "label", "description", "type", "required", "allowNull", "multiple", "choices", "default", "format", "minimum",
     "maximum", "properties", "additionalProperties", "dynamic", "depends_on", "unsafe_hidden", "readOnly", "category",
@@ -102,6 +104,8 @@ def compile_fields(spec: Mapping[str, Mapping[str, Any]]) -> CompiledFields:
 def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: bool) -> Check:
     """The check of an object with declared members."""
     checks = {name: _field(name, field) for name, field in spec.items()}
+    # Text without rules, by far the most common, passes as it is, and a whole number becomes text.
+    free = frozenset([name for name, field in spec.items() if _is_free_text(name, field)])
     texts = {
         name for name, field in spec.items() if _FIELD_TYPES[field["type"]] == "string" and not field.get("multiple")
     }
@@ -116,6 +120,14 @@ def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: b
         before = len(errors)
         payload: dict[str, Any] = {}
         for name, value in values.items():
+            if name in free:
+                if type(value) is str:
+                    if value or not root:
+                        payload[name] = value
+                    continue
+                if type(value) is int and -_PRINTABLE < value < _PRINTABLE:
+                    payload[name] = str(value)
+                    continue
             test = checks.get(name)
             if test is None:
                 if additional:
@@ -126,15 +138,18 @@ def _members(spec: Mapping[str, Mapping[str, Any]], *, additional: bool, root: b
             kept = test(value, prefix, errors)
             if kept is not MISSING:
                 payload[name] = kept
-        for name in required:
-            if name not in payload:
-                _note_required(prefix + name, before, errors)
-        for name, needed in conditional:
-            if name not in payload and needed(payload):
-                _note_required(prefix + name, before, errors)
+        absent = [name for name in required if name not in payload]
+        absent += [name for name, needed in conditional if name not in payload and needed(payload)]
+        for name in absent:
+            _note_required(prefix + name, before, errors)
         return payload
 
     return check
+
+
+def _is_free_text(name: str, field: Mapping[str, Any]) -> bool:
+    kind = _FIELD_TYPES.get(field.get("type", ""))
+    return kind == "string" and not field.get("multiple") and not list(_rules(name, field, kind))
 
 
 def _note_required(name: str, before: int, errors: list[FieldError]) -> None:
@@ -174,26 +189,7 @@ def _field(name: str, field: Mapping[str, Any]) -> Check:
         raise FieldSpecError(f"{name}: unknown option {', '.join(sorted(unknown))}.")
     if field.get("multiple"):
         return _many(name, _single("", field, kind))
-    if kind == "string" and not field.get("allowNull"):
-        return _text(name, field)
     return _cleaned(_single(name, field, kind), kind, nullable=bool(field.get("allowNull")))
-
-
-def _text(name: str, field: Mapping[str, Any]) -> Check:
-    """A text field, by far the most common: the same as the general check, with a short way for what is text."""
-    general = _cleaned(_single(name, field, "string"), "string", nullable=False)
-    rules = list(_rules(name, field, "string"))
-
-    def check(value: Any, prefix: str, errors: list[FieldError]) -> Any:
-        if type(value) is not str:
-            return general(value, prefix, errors)
-        for rule in rules:
-            message = rule(value)
-            if message is not None:
-                errors.append(FieldError(prefix + name, message))
-        return value
-
-    return check
 
 
 def _cleaned(check: Check, kind: str, *, nullable: bool) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,13 +42,15 @@ class CompiledTrigger:
     Attributes:
         text: The trigger as it was written.
         matches: The bare predicate behind the call, for hot loops.
+        fields: What it looks at in an event, each as its keys; what it says depends on nothing else.
     """
 
-    __slots__ = ("_root", "matches", "text")
+    __slots__ = ("_root", "fields", "matches", "text")
 
     def __init__(self, text: str, root: Clause) -> None:
         self.text = text
         self.matches = root.test
+        self.fields = frozenset(_fields(root))
         self._root = root
 
     def __call__(self, event: dict[str, Any]) -> bool:
@@ -80,6 +83,13 @@ class CompiledTrigger:
         verdicts.append(ClauseVerdict(self.text[node.start : node.end], node.test(event), depth, reason, value))
         for child in node.children:
             self._explain(child, event, depth + 1, verdicts)
+
+
+def _fields(clause: Clause) -> Iterator[tuple[str, ...]]:
+    if clause.keys:
+        yield clause.keys
+    for child in clause.children:
+        yield from _fields(child)
 
 
 def _mixes_words(clause: Clause, text: str) -> bool:

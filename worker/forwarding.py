@@ -36,6 +36,8 @@ from worker.tracing import span
 
 log = logging.getLogger(__name__)
 
+#: Actions whose payload carries a one-time password.
+CARRY_SECRETS = frozenset(name for name, action in ACTIONS.items() if action.secret)
 #: Seconds after which a batch is looked at again while nothing may be sent.
 HELD_PAUSE = 5.0
 
@@ -198,9 +200,11 @@ class Forwarder:
     def _run_new(self, batch: Batch, destinations: Destinations, resolved: Resolved) -> None:
         self._remember(resolved, destinations, batch)
         mine = self.sender.record(resolved.over, batch) if resolved.over else set()
+        received_ms, arrival = batch.received_ms, batch.id
         for one in resolved.deliveries:
-            one.received_ms, one.arrival = batch.received_ms, batch.id
-            self._seal(one)
+            one.received_ms, one.arrival = received_ms, arrival
+            if one.action in CARRY_SECRETS:
+                self._seal(one)
         sent = self._deliver(batch, destinations, resolved.deliveries)
         if self._hand_back(batch, sent):
             return

@@ -40,6 +40,10 @@ class Decision:
     split: bool = False
 
 
+#: MSG91 has taken it: the same for every delivery, whatever its history and policy.
+TAKEN = Decision(State.ACCEPTED)
+
+
 def decide(
     delivery: Delivery,
     answer: Answer,
@@ -66,7 +70,7 @@ def decide(
     reason = reason_of(answer)
     match answer.klass:
         case AnswerClass.ACCEPTED:
-            return Decision(State.ACCEPTED)
+            return TAKEN
         case AnswerClass.RECIPIENT | AnswerClass.REQUEST if shared and may_be_one_recipient(answer):
             return Decision(State.SCHEDULED, reason, now_ms, counts=False, split=True)
         case AnswerClass.RECIPIENT | AnswerClass.REQUEST:

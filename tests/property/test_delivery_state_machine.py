@@ -29,7 +29,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import worker.delivery.batches
 import worker.forwarding
 import worker.recovery
-import worker.sending
+import worker.sending.requests
+import worker.sending.sender
 from worker import deliveries as kept
 from worker.delivery import (
     Batches,
@@ -324,9 +325,9 @@ class Deliveries(RuleBasedStateMachine):
         self._patches = pytest.MonkeyPatch()
         self.clock = Clock()
         fixed = Fixed()
-        for module in (worker.sending, worker.forwarding):
+        for module in (worker.sending.sender, worker.sending.requests, worker.forwarding):
             self._patches.setattr(module, "time", self.clock)
-        for module in (worker.sending, worker.recovery):
+        for module in (worker.sending.requests, worker.recovery):
             self._patches.setattr(module, "random", fixed)
         self._patches.setattr(worker.delivery.batches, "secrets", fixed)
         self.server = fakeredis.FakeServer()

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from mappings import FieldError, compile_fields
 from worker.actions.receivers import Receivers
@@ -39,8 +39,7 @@ class FieldErrors(Exception):
         self.errors = list(errors)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """One delivery, ready to be put into a request.
 
     Attributes:
@@ -267,7 +266,7 @@ class Problems:
 
     def phone(self, field: str, value: object, context: ActionContext) -> str:
         """Read a phone number; empty when it is none."""
-        if field in self.at_fault:
+        if self.at_fault and field in self.at_fault:
             return ""
         try:
             return context.numbers.read(value)

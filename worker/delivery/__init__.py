@@ -14,6 +14,7 @@ from .errors import (
     StoreHeld,
     StoreUnavailable,
 )
+from .index import unpack as unpack_index
 from .journal import Journal, Line, Note
 from .keys import Keys, delivery_key, recipient_hash
 from .lanes import Ending, Grant, LaneLimits, Lanes, LaneStatus, Verdict
@@ -25,7 +26,7 @@ from .records import Record
 from .schedule import Entry, Schedule
 from .sealing import REDACTED, SEALED, CannotOpen, Sealing, is_sealed, may_carry
 from .states import State
-from .store import FORMAT, Patience, Store, connect
+from .store import FORMAT, Call, Patience, Store, connect
 from .trust import Trust, confirm, why_held
 from .unmatched import Stray, Unmatched
 
@@ -40,6 +41,7 @@ __all__ = [
     "Awaiting",
     "Batch",
     "Batches",
+    "Call",
     "CannotOpen",
     "Claim",
     "Contacts",
@@ -102,5 +104,6 @@ __all__ = [
     "recipient_hash",
     "reconcile",
     "sweep",
+    "unpack_index",
     "why_held",
 ]

@@ -14,7 +14,7 @@
 | ``kept:<key>``         | string | the resolved payload, event and attempts of a delivery somebody may act on |
 | ``attention:<letter>`` | zset   | delivery key → since when (ms), for in doubt, dead and rejected            |
 | ``claims``             | zset   | token of a request under way → end of its lease (ms)                       |
-| ``req:<token>``        | hash   | a request: recipient hash → delivery key, and what was in it               |
+| ``req:<token>``        | hash   | a request: recipients and their deliveries (``index.py``), what was in it  |
 | ``rid:<request id>``   | string | MSG91's request id → token                                                 |
 | ``awaiting``           | zset   | token of a request that expects reports → end of its report window (ms)    |
 | ``unreported``         | zset   | token of one whose reports are overdue → since when it is accepted (ms)    |
@@ -36,25 +36,30 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from binascii import b2a_base64
 from hashlib import blake2b
+from typing import Final
+
+#: Characters of a delivery's key, and of a recipient's hash; the scripts know them, too.
+KEY_LENGTH: Final = 20
+HASH_LENGTH: Final = 8
+#: Base64 alphabets whose texts may stand in a command: a key never begins with a hyphen, so that no command takes it
+#: for an option; a recipient's hash never with an underscore, which marks the own fields of a request's index.
+_OF_KEYS: Final = bytes.maketrans(b"+/", b"._")
+_OF_RECIPIENTS: Final = bytes.maketrans(b"+/", b".-")
 
 
 def delivery_key(destination: str, message_id: str, mapping: str) -> str:
-    """The idempotency key of a delivery: 20 characters (120 bits) of a digest of destination, message and mapping.
-
-    It never begins with a hyphen, so that no command takes it for an option.
-    """
-    text = f"{destination}\x00{mapping}\x00{message_id}"
-    return b64encode(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=15).digest(), b"._").decode()
+    """The idempotency key of a delivery: 20 characters (120 bits) of a digest of destination, message and mapping."""
+    text = f"{destination}\x00{mapping}\x00{message_id}".encode("utf-8", "surrogatepass")
+    digest = blake2b(text, digest_size=15).digest()
+    return b2a_base64(digest, newline=False).translate(_OF_KEYS).decode()
 
 
 def recipient_hash(recipient: str) -> str:
-    """Eight characters that stand for a recipient inside one request's index, instead of the number itself.
-
-    They never begin with an underscore, which marks the index's own fields.
-    """
-    return b64encode(blake2b(recipient.encode("utf-8", "surrogatepass"), digest_size=6).digest(), b".-").decode()
+    """Eight characters that stand for a recipient inside one request's index, instead of the number itself."""
+    digest = blake2b(recipient.encode("utf-8", "surrogatepass"), digest_size=6).digest()
+    return b2a_base64(digest, newline=False).translate(_OF_RECIPIENTS).decode()
 
 
 class Keys:

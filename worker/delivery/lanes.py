@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from .store import Store
+from .store import Call, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,17 @@ class Lanes:
             slot: The rate was paid for earlier.
             waiter: Batch that is woken by a freed slot when the lane is full.
         """
+        call = self.acquiring(name, limits, token=token, lease_end_ms=lease_end_ms, cost=cost, slot=slot, waiter=waiter)
+        self.store.run(call)
+        return self.grant(call)
+
+    def acquiring(
+        self, name: str, limits: LaneLimits, *, token: str, lease_end_ms: int, cost: int, slot: bool, waiter: str
+    ) -> Call:
+        """The call that ``acquire`` makes, to be run together with others; ``grant`` reads its answer."""
         keys = self.store.keys
         interval = 0 if not limits.rate else 1_000_000 / limits.rate
-        answer = self.store.script(
+        return Call(
             "acquire",
             [keys.lane(name), keys.lane_busy(name), keys.lane_queue(name), keys.lanes, keys.schedule],
             [
@@ -132,7 +140,11 @@ class Lanes:
                 round(limits.spread * 1_000_000),
             ],
         )
-        verdict, when, reason, wake = (one.decode() for one in answer)
+
+    @staticmethod
+    def grant(call: Call) -> Grant:
+        """What the lane said to ``acquiring``."""
+        verdict, when, reason, wake = (one.decode() for one in call.answer)
         return Grant(Verdict(verdict), int(when), reason, wake)
 
     def release(
@@ -160,9 +172,25 @@ class Lanes:
         Returns:
             The id of a batch that can go now, ``""`` for none.
         """
+        call = self.releasing(name, limits, token=token, ending=ending, reason=reason, pause=pause, latency=latency)
+        self.store.run(call)
+        return self.woken(call)
+
+    def releasing(
+        self,
+        name: str,
+        limits: LaneLimits,
+        *,
+        token: str,
+        ending: Ending,
+        reason: str = "",
+        pause: float = 0.0,
+        latency: float = 0.0,
+    ) -> Call:
+        """The call that ``release`` makes, to be run together with others; ``woken`` reads its answer."""
         keys = self.store.keys
         first = limits.breaker_pause if ending is not Ending.ACCOUNT else max(limits.breaker_pause, 30.0)
-        answer = self.store.script(
+        return Call(
             "release",
             [keys.lane(name), keys.lane_busy(name), keys.lane_queue(name), keys.schedule],
             [
@@ -180,7 +208,11 @@ class Lanes:
                 round(max(limits.breaker_cap, first) * 1000),
             ],
         )
-        return str(answer.decode())
+
+    @staticmethod
+    def woken(call: Call) -> str:
+        """The batch that ``releasing`` woke."""
+        return str(call.answer.decode())
 
     def names(self) -> list[str]:
         """All lanes ever used, sorted."""

@@ -8,12 +8,13 @@ from typing import Any
 
 import orjson
 
+from . import index
 from .batches import Kind, new_id
 from .errors import StoreHeld
 from .keys import recipient_hash
 from .records import Record
 from .states import KEPT, LETTERS, State
-from .store import Store
+from .store import Call, Store
 
 HOUR_MS = 3_600_000
 
@@ -175,11 +176,48 @@ class Ledger:
             StoreUnavailable: whether anything was claimed is unknown; nothing may be sent.
             StoreHeld: sending is held, or another server answers; nothing was claimed.
         """
+        call = self.claiming(
+            slips,
+            token=token,
+            lease_end_ms=lease_end_ms,
+            origin=origin,
+            from_batch=from_batch,
+            about=about,
+            items=items,
+            server=server,
+        )
+        self.store.run(call)
+        return self.blocked(call)
+
+    def claiming(
+        self,
+        slips: Sequence[Slip],
+        *,
+        token: str,
+        lease_end_ms: int,
+        origin: str,
+        from_batch: str,
+        about: str,
+        items: bytes,
+        server: str = "",
+        lane: str = "",
+    ) -> Call:
+        """The call that ``claim`` makes, to be run together with others; ``blocked`` reads its answer.
+
+        With ``lane`` nothing is claimed unless the token holds a slot of that lane.
+        """
         keys = self.store.keys
         prefix = keys.record_prefix
-        answer = self.store.script(
+        return Call(
             "claim",
-            [keys.counters, keys.claims, keys.request(token), keys.meta, *[prefix + slip.key for slip in slips]],
+            [
+                keys.counters,
+                keys.claims,
+                keys.request(token),
+                keys.meta,
+                keys.lane_busy(lane or "-"),
+                *[prefix + slip.key for slip in slips],
+            ],
             [
                 self.store.now_ms(),
                 token,
@@ -188,13 +226,23 @@ class Ledger:
                 from_batch,
                 about,
                 items,
-                "".join([recipient_hash(slip.recipient) for slip in slips]),
+                index.pack([slip.key for slip in slips], [slip.recipient for slip in slips]),
                 server,
+                int(bool(lane)),
             ],
         )
-        if answer[0] == b"held":
-            raise StoreHeld(answer[1].decode())
-        return _by_position(answer[1:])
+
+    @staticmethod
+    def blocked(call: Call) -> dict[int, Record]:
+        """The records of those that ``claiming`` did not claim, by position.
+
+        Raises:
+            StoreHeld: as ``claim``.
+        """
+        word, *rest = call.answer
+        if word == b"held":
+            raise StoreHeld(rest[0].decode())
+        return _by_position(rest)
 
     def settle(
         self,
@@ -208,6 +256,7 @@ class Ledger:
         request_id: str = "",
         waiting: Sequence[Waiting] = (),
         journal: Mapping[str, Any] | None = None,
+        then: Call | None = None,
     ) -> dict[int, Record | None]:
         """Write down what became of deliveries, all or nothing; repeating the same call is safe.
 
@@ -221,6 +270,7 @@ class Ledger:
             request_id: MSG91's id of it, ``""`` when unknown.
             waiting: Batches for those that are scheduled, and timers.
             journal: What the journal says of the whole call.
+            then: Run in the same round trip, after it.
 
         Returns:
             The records of those that were not as expected, by position; ``None`` where there is no record.
@@ -228,7 +278,9 @@ class Ledger:
         Raises:
             StoreUnavailable: whether it was written is unknown.
         """
-        refused, pending = self._settle(slips, outcomes, expect, about, origin, token, request_id, waiting, journal)
+        refused, pending = self._settle(
+            slips, outcomes, expect, about, origin, token, request_id, waiting, journal, then=then
+        )
         late = [
             at
             for at, record in refused.items()
@@ -267,6 +319,7 @@ class Ledger:
         journal: Mapping[str, Any] | None,
         *,
         with_kept: bool = False,
+        then: Call | None = None,
     ) -> tuple[dict[int, Record | None], bool]:
         keys = self.store.keys
         now = self.store.now_ms()
@@ -291,7 +344,7 @@ class Ledger:
         batches: list[Any] = []
         for one in waiting:
             batches += (one.id, one.due_ms, one.kind, one.body, one.items, one.queue, one.slot)
-        answer = self.store.script(
+        call = Call(
             "settle",
             [
                 keys.counters,
@@ -335,11 +388,12 @@ class Ledger:
                 *tail,
             ],
         )
+        self.store.run(call, *([then] if then is not None else ()))
         refused = {
             int(at): Record.parse(record) if record else None
-            for at, record in zip(answer[1::2], answer[2::2], strict=True)
+            for at, record in zip(call.answer[1::2], call.answer[2::2], strict=True)
         }
-        return refused, answer[0] == b"1"
+        return refused, call.answer[0] == b"1"
 
     def records(self, delivery_keys: Sequence[str]) -> list[Record | None]:
         """The records of these deliveries, ``None`` where there is none."""
@@ -524,7 +578,7 @@ class Ledger:
             about=values.get("_about", b"").decode(),
             items=values.get("_items", b""),
             request_id=values.get("_request_id", b"").decode(),
-            deliveries={name: key.decode() for name, key in values.items() if not name.startswith("_")},
+            deliveries=index.unpack(values),
         )
 
     def _life_ends(self, now_ms: int, seconds: float | None = None) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from .index import FIELD, unpack
 from .keys import recipient_hash
 from .ledger import Retention
 from .store import Store
@@ -103,19 +104,20 @@ class Origins:
 
     def _deliveries(self, tokens: Sequence[str], messages: Sequence[Reported]) -> list[str | None]:
         """The keys of the deliveries, by the tokens of their requests; None where there is no token or no such one."""
-        asked = [(at, token) for at, token in enumerate(tokens) if token]
-        commands = [
-            ("HGET", self._store.keys.request(token), recipient_hash(messages[at].recipient))
-            if messages[at].recipient
-            else ("HGETALL", self._store.keys.request(token))
-            for at, token in asked
-        ]
-        found: list[str | None] = [None] * len(messages)
-        for (at, _), answer in zip(asked, self._ask(commands), strict=True):
-            fields: dict[bytes, bytes] = answer if isinstance(answer, dict) else {}
-            keys = [value for field, value in fields.items() if not field.startswith(b"_")]
-            key = answer if isinstance(answer, bytes) else keys[0] if len(keys) == 1 else None
-            found[at] = key.decode() if key is not None else None
+        known = list(dict.fromkeys(token for token in tokens if token))
+        answers = self._ask([("HGET", self._store.keys.request(token), FIELD) for token in known])
+        indexes = {
+            token: unpack({FIELD: answer})
+            for token, answer in zip(known, answers, strict=True)
+            if isinstance(answer, bytes)
+        }
+        found: list[str | None] = []
+        for token, message in zip(tokens, messages, strict=True):
+            index = indexes.get(token, {})
+            if message.recipient:
+                found.append(index.get(recipient_hash(message.recipient)))
+            else:
+                found.append(next(iter(index.values())) if len(index) == 1 else None)
         return found
 
     def _ask(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:

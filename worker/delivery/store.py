@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -24,7 +25,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 #: Format of everything this version writes. Readers accept it and the one before.
-FORMAT = 1
+FORMAT = 2
 
 SCRIPTS = (
     "accept",
@@ -47,6 +48,7 @@ SCRIPTS = (
     "settle",
     "swap",
     "sweep",
+    "unlist",
 )
 
 #: Seconds between two looks at the store's clock.
@@ -141,6 +143,23 @@ class Patience:
                 self._away_since = None
 
 
+@dataclass(slots=True)
+class Call:
+    """One run of a script.
+
+    Attributes:
+        name: The script.
+        keys: Its keys.
+        args: Its arguments.
+        answer: What it gave, once it has run.
+    """
+
+    name: str
+    keys: Sequence[str]
+    args: Sequence[Any]
+    answer: Any = None
+
+
 class Store:
     """A store under one namespace: the typed owner of the scripts.
 
@@ -179,6 +198,33 @@ class Store:
         """
         script = self._scripts[name]
         return self.ask(lambda: script(keys=keys, args=args))
+
+    def run(self, *calls: Call) -> None:
+        """Run scripts one after the other in one round trip, each by itself: others' commands may come between.
+
+        Raises:
+            StoreUnavailable: as ``script``, for each of them.
+        """
+        if len(calls) == 1:
+            calls[0].answer = self.script(calls[0].name, calls[0].keys, calls[0].args)
+            return
+        answers = self.ask(lambda: self._in_one_trip(calls))
+        for call, answer in zip(calls, answers, strict=True):
+            call.answer = answer
+
+    def _in_one_trip(self, calls: Sequence[Call]) -> list[Any]:
+        pipe = self.client.pipeline(transaction=False)
+        for call in calls:
+            pipe.evalsha(self._scripts[call.name].sha, len(call.keys), *call.keys, *call.args)
+        answers: list[Any] = pipe.execute(raise_on_error=False)
+        failures = [one for one in answers if isinstance(one, Exception)]
+        if any(isinstance(one, NoScriptError) for one in failures):
+            for name in {call.name for call in calls}:
+                self.client.script_load(self._scripts[name].script)
+            return self._in_one_trip(calls)
+        if failures:
+            raise failures[0]
+        return answers
 
     def ask(self, call: Callable[[], Any]) -> Any:
         """Run a call on the client with patience and with our errors.

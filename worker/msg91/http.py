@@ -120,9 +120,12 @@ class HttpClient(ABC):
         self._origin = checked_origin(base_url)
         self._secrets = secrets
         self._total_timeout = total_timeout
-        sending: httpx.BaseTransport
+        self._closed = False
+        # Requests go to the transport itself: cookies, redirects and authentication, for which httpx's client looks at
+        # every request and answer, are never wanted here.
+        self._transport: httpx.BaseTransport
         if transport is None:
-            sending = PooledTransport(
+            self._transport = PooledTransport(
                 self._origin,
                 proxy=environment_proxy(self._origin) if proxy is None else proxy,
                 max_connections=max_connections,
@@ -130,25 +133,17 @@ class HttpClient(ABC):
                 ssl_context=ssl_context,
             )
         else:
-            sending = ForeignTransport(transport)
+            self._transport = ForeignTransport(transport)
         timeout = httpx.Timeout(connect=connect_timeout, write=write_timeout, read=read_timeout, pool=pool_timeout)
-        self._http = _Client(
-            transport=sending,
-            base_url=self._origin,
-            headers={
-                **headers,
-                "accept": "application/json",
-                "accept-encoding": "identity",
-                "user-agent": "msg91-destination",
-            },
-            timeout=timeout,
-            trust_env=False,
-            follow_redirects=False,
-        )
-        # What httpx would put together anew for every request.
-        host = self._origin.split("://", 1)[1].encode()
-        self._headers = [(b"host", host), *self._http.headers.raw]
         self._timeouts = timeout.as_dict()
+        self._headers = [
+            (b"host", self._origin.split("://", 1)[1].encode()),
+            (b"accept", b"application/json"),
+            (b"accept-encoding", b"identity"),
+            (b"connection", b"keep-alive"),
+            (b"user-agent", b"msg91-destination"),
+            *((name.lower().encode("ascii"), value.encode("latin-1")) for name, value in headers.items()),
+        ]
         self._url = functools.lru_cache(256)(httpx.URL)
 
     def __repr__(self) -> str:
@@ -202,7 +197,8 @@ class HttpClient(ABC):
 
     def close(self) -> None:
         """Close the connections; whatever is sent from now on is answered as surely not sent."""
-        self._http.close()
+        self._closed = True
+        self._transport.close()
 
     def exchange(
         self,
@@ -221,14 +217,12 @@ class HttpClient(ABC):
         if may_leave is not None:
             exchange.may_leave = may_leave
         wire = self._wire(request, exchange)
+        if self._closed:
+            return self._failed(PoolClosed(), exchange, start), b""
         try:
-            response = self._http.send(wire, stream=True)
+            response = self._transport.handle_request(wire)
         except _FAILURE_TYPES as error:
             return self._failed(error, exchange, start), b""
-        except RuntimeError:
-            if not self._http.is_closed:
-                raise
-            return self._failed(PoolClosed(), exchange, start), b""
         try:
             return self._read(request, response, start, limit)
         finally:
@@ -289,22 +283,3 @@ class HttpClient(ABC):
         message = f"{sentence}: {detail}" if isinstance(error, _TOLD) and detail else sentence
         klass = self.without_answer(sent=exchange.sent)
         return Answer(klass, code=code, message=message, sent=exchange.sent, elapsed=now - start)
-
-
-class _NoCookies(httpx.Cookies):
-    """Keeps none: the API sets none that matter, and looking for them costs a tenth of a request."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        """Leave them where they are."""
-
-
-class _Client(httpx.Client):
-    """An httpx client without cookies."""
-
-    @property  # type: ignore[misc]  # httpx lets them be set; here nothing may
-    def cookies(self) -> httpx.Cookies:
-        """None, ever."""
-        return _NO_COOKIES
-
-
-_NO_COOKIES: Final = _NoCookies()

@@ -18,6 +18,8 @@ from typing import Any
 
 import httpcore
 
+#: Bytes that fit into one TLS record: what is sent first is no longer.
+FIRST_PIECE = 16 * 1024
 #: Bytes of an answer that are remembered; more than the longest body that is read to its end.
 MAX_RAW = 256 * 1024
 
@@ -119,9 +121,12 @@ class Stream(httpcore.NetworkStream):
     def __init__(self, sock: socket.socket, current: Current) -> None:
         self._socket = sock
         self._current = current
+        self._head = b""  # kept until the body comes: most requests leave in one piece
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what has arrived, at most `max_bytes`; empty at the end."""
+        if self._head:
+            self.write(b"", timeout)
         exchange = self._current.exchange
         self._socket.settimeout(exchange.left(timeout, httpcore.ReadTimeout))
         try:
@@ -135,7 +140,7 @@ class Stream(httpcore.NetworkStream):
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write everything.
+        """Write everything; the head of a request is kept until its body or its end is written.
 
         Raises:
             HandedBack: the first byte of the request would have been written too late.
@@ -145,18 +150,22 @@ class Stream(httpcore.NetworkStream):
         exchange = self._current.exchange
         # A CONNECT opens a tunnel through a proxy; what matters is the request that follows.
         tunnel = buffer.startswith(b"CONNECT ")
-        if not exchange.sent and not tunnel and not exchange.leaves():
+        if buffer and not self._head and not exchange.sent and not tunnel:
+            self._head = buffer
+            return
+        view = memoryview(self._head + buffer if self._head else buffer)
+        self._head = b""
+        if view and not exchange.sent and not tunnel and not exchange.leaves():
             raise HandedBack
-        view = memoryview(buffer)
         while view:
             self._socket.settimeout(exchange.left(timeout, httpcore.WriteTimeout))
             try:
-                count = self._socket.send(view)
+                count = self._socket.send(view if exchange.sent else view[:FIRST_PIECE])
             except TimeoutError:
                 raise httpcore.WriteTimeout("the request could not be written in time") from None
             except OSError as error:
-                # The first piece is the header block, below the 16 KiB of one TLS record: when it failed, a
-                # server behind TLS has at most a part of a record, which it cannot decrypt.
+                # The first piece is no longer than a TLS record: when it failed, a server behind TLS has at most a
+                # part of a record, which it cannot decrypt.
                 if not exchange.sent and not tunnel:
                     raise NothingWritten(_reason(error)) from None
                 raise httpcore.WriteError(_reason(error)) from None

@@ -102,6 +102,8 @@ class PhoneNumbers:
     def _read_text(self, text: str) -> str:
         # No cache here: most numbers come once, and a miss would cost as much as reading.
         if text.isascii() and text.isdigit():
+            if self._prefer == "international" and (whole := _international(text)) is not None:
+                return whole  # no country code begins with 0, so this is none after 00
             digits, plus = text, False
         else:
             digits, plus = _clean(text)
@@ -145,7 +147,7 @@ class PhoneNumbers:
             return InvalidNumber("too_short", f"{count} digits are too few for a phone number: {what}")
         if count > _MAX_DIGITS:
             return InvalidNumber("too_long", f"{count} digits are too many for a phone number: {what}")
-        if explicit and _split(digits) is None:
+        if explicit and _split_by_lead(digits[:3]) is None:
             return InvalidNumber("unknown_country", "the country code after + or 00 does not exist")
         return InvalidNumber("not_a_number", f"the {count} digits are no valid phone number: {what}")
 
@@ -160,7 +162,7 @@ def mask(number: str) -> str:
 class _Plan:
     """The numbering plan of a calling code, from libphonenumber's metadata."""
 
-    __slots__ = ("_prefix", "_regions")
+    __slots__ = ("_alone", "_prefix", "_regions")
 
     def __init__(self, calling_code: int) -> None:
         regions = [
@@ -169,18 +171,22 @@ class _Plan:
             if (metadata := PhoneMetadata.metadata_for_region_or_calling_code(calling_code, region)) is not None
         ]
         prefix = regions[0].national_prefix_for_parsing
-        self._prefix = re.compile(prefix) if prefix else None
+        self._prefix = re.compile(prefix).match if prefix else None
         alone = len(regions) == 1
         self._regions = tuple(
             (re.compile(m.leading_digits) if m.leading_digits and not alone else None, _types_by_length(m))
             for m in regions
         )
+        self._alone = self._regions[0][1] if alone else None
 
     def decide(self, national: str) -> bool | None:
         """Say whether a national number is valid; None when only the library can tell (a national prefix)."""
-        if self._prefix is not None and self._prefix.match(national):
+        if self._prefix is not None and self._prefix(national):
             return None
         length = len(national)
+        if self._alone is not None:
+            matches = self._alone.get(length)
+            return matches is not None and matches(national) is not None
         for leading, by_length in self._regions:
             matches = by_length.get(length)
             if leading is not None:
@@ -218,20 +224,22 @@ def _plan(calling_code: int) -> _Plan:
 _CALLING_CODES: Final = frozenset(str(code) for code in COUNTRY_CODE_TO_REGION_CODE)
 
 
-def _split(digits: str) -> int | None:
-    """Length of the country code that digits begin with, None when there is no such code."""
+@functools.cache
+def _split_by_lead(lead: str) -> tuple[int, _Plan] | None:
+    """Country code and plan by the first three digits: at most a thousand and some."""
     for length in (1, 2, 3):
-        if digits[:length] in _CALLING_CODES:
-            return length
+        if lead[:length] in _CALLING_CODES:
+            return length, _plan(int(lead[:length]))
     return None
 
 
 def _international(digits: str) -> str | None:
     """Read digits that begin with a country code; None when they are no valid number."""
-    length = _split(digits)
-    if length is None or len(digits) > _MAX_TEXT:
+    split = _split_by_lead(digits[:3])
+    if split is None or len(digits) > _MAX_TEXT:
         return None
-    decided = _plan(int(digits[:length])).decide(digits[length:])
+    length, plan = split
+    decided = plan.decide(digits[length:])
     if decided is None:
         return _by_library("+" + digits, None)
     return digits if decided else None

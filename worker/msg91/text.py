@@ -47,7 +47,8 @@ def measure(text: str, *, unicode: bool | None = None) -> TextSize:
     characters = len(text)
     if not unicode:
         if _is_basic(text):
-            return TextSize("GSM-7", characters, characters, _even_parts(characters, 160, 153))
+            parts = 1 if 0 < characters <= 160 else _even_parts(characters, 160, 153)
+            return TextSize("GSM-7", characters, characters, parts)
         if _is_gsm(text):
             units = characters + len(_extensions(text))
             parts = 1 if units <= 160 else _packed(map(_septets, text), 153)

@@ -103,9 +103,7 @@ class PooledTransport(httpx.BaseTransport):
             try:
                 response = connection.handle_request(wire)
                 stream = _Stream(response, connection, self._pool, exchange)
-                return _Response(
-                    response.status, headers=response.headers, stream=stream, extensions=response.extensions
-                )
+                return httpx.Response(response.status, headers=response.headers, stream=stream)
             except NothingWritten:
                 # Nothing was written: another connection may be tried without a doubt.
                 self._pool.give(connection, reusable=False)
@@ -163,18 +161,6 @@ class ForeignTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Close the transport."""
         self._transport.close()
-
-
-class _Response(httpx.Response):
-    """An answer whose redirect nobody follows.
-
-    httpx builds the request that would follow it all the same, and fails when its Location is no URL.
-    """
-
-    @property
-    def has_redirect_location(self) -> bool:
-        """Never."""
-        return False
 
 
 class _Stream(httpx.SyncByteStream):

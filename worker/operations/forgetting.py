@@ -27,7 +27,7 @@ from typing import Any
 import orjson
 
 from worker.deliveries import Delivery, load_claim, restore
-from worker.delivery import Attention, Contacts, Origins, State, recipient_hash
+from worker.delivery import Attention, Contacts, Origins, State, recipient_hash, unpack_index
 from worker.destinations import Destinations
 from worker.doubts import resolve_doubt
 from worker.onward import pseudonym
@@ -212,16 +212,17 @@ class _Eraser:
 
     def _request(self, tokens: list[str]) -> None:
         store = self.core.store
-        fields = [f"{label}{one}" for label in ("", "_report:", "_at:") for one in self._hashes]
 
-        def read() -> list[list[bytes | None]]:
+        def read() -> list[dict[bytes, bytes]]:
             pipe = store.client.pipeline(transaction=False)
             for token in tokens:
-                pipe.hmget(store.keys.request(token), ["_items", *fields])
+                pipe.hgetall(store.keys.request(token))
             return list(pipe.execute())
 
-        for token, (items, *found) in zip(tokens, store.ask(read), strict=True):
-            entries = [one.decode() for one in found[: len(self._hashes)] if one is not None]
+        for token, fields in zip(tokens, store.ask(read), strict=True):
+            items = fields.get(b"_items")
+            deliveries = unpack_index({name.decode(): value for name, value in fields.items()})
+            entries = [deliveries[one] for one in self._hashes if one in deliveries]
             if items is not None:
                 if entries or any(names(self.person, one.as_kept()) for one in load_claim(items)[1]):
                     self._requests.add(token)
@@ -230,7 +231,7 @@ class _Eraser:
                 self._keys |= set(entries)
                 self.erased.reports += len(entries)
                 if not self.dry:
-                    store.ask(lambda token=token: store.client.hdel(store.keys.request(token), *fields))  # type: ignore[misc]
+                    store.script("unlist", [store.keys.request(token)], self._hashes)
 
     def _origin(self, keys: list[str]) -> None:
         for key, one in self._origins.read(keys).items():

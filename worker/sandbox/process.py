@@ -19,7 +19,7 @@ import orjson
 from worker.sandbox.client import SandboxClient
 from worker.sandbox.errors import SandboxStartError
 from worker.sandbox.record import read_record
-from worker.sandbox.settings import DEFAULT_AUTHKEY, TOKEN_VARIABLE, Settings
+from worker.sandbox.settings import DEFAULT_AUTHKEY, DEFAULT_HOST, TOKEN_VARIABLE, Settings
 
 _START_LIMIT: Final = 30.0  # seconds until it must answer
 _STOP_LIMIT: Final = 5.0  # seconds it has to stop before it is killed
@@ -44,6 +44,7 @@ class Sandbox:
         templates: The template ids it knows; ``None`` takes every id of 24 hexadecimal digits.
         seed: Seed of the faults' dice.
         fsync: Force every record to the disk before the answer.
+        host: Address it listens on; from another one than this machine's its control needs a token.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class Sandbox:
         templates: Sequence[str] | None = None,
         seed: int | None = None,
         fsync: bool = False,
+        host: str = DEFAULT_HOST,
     ) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="msg91-sandbox-") if record is None else None
         self.record = Path(self._directory.name if self._directory else "", record or "requests.ndjson")
         self.authkey = DEFAULT_AUTHKEY
         self.url = ""
         self._settings = Settings(
+            host=host,
             port=port,
             record=str(self.record),
             faults=tuple(faults),

@@ -1,4 +1,4 @@
-"""The sandbox on a socket: HTTP/1.1 by h11 over an asyncio protocol.
+"""The sandbox on a socket: HTTP/1.1, read by httptools (llhttp), over an asyncio protocol.
 
 No framework stands between, because a fault must be able to end the connection at any byte.
 """
@@ -14,12 +14,15 @@ import struct
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
-import h11
+import httptools
 import orjson
 
 from worker.sandbox.answers import Reply, json_reply
@@ -30,6 +33,9 @@ from worker.sandbox.stand_in import StandIn
 
 #: Largest body that is read, and most that a client may send ahead while its request is answered (bytes).
 BODY_LIMIT: Final = 16 * 1024 * 1024
+#: Largest head of a request (bytes).
+HEAD_LIMIT: Final = 64 * 1024
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 _BACKLOG: Final = 4096
 _PARENT_LOOK: Final = 1.0  # seconds between two looks at who our parent is
 
@@ -39,14 +45,16 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, stand_in: StandIn) -> None:
         self._stand_in = stand_in
-        self._http = h11.Connection(h11.SERVER)
+        self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         self._client = ""
-        self._request: h11.Request | None = None
-        self._body: list[bytes] = []
-        self._size = 0
+        self._ahead = bytearray()  # what came while a request was being answered
+        self._waiting: deque[_Received] = deque()  # requests that came together with one before them
+        self._now: _Received | None = None  # the request that is answered
+        self._reading = _Received()
         self._steps: Generator[Step] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._refusal: tuple[int, str] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember who connected."""
@@ -64,43 +72,78 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what came, and answer each request that is complete."""
-        self._http.receive_data(data)
-        if self._steps is None:
-            self._read()
-        elif len(self._http.trailing_data[0]) > BODY_LIMIT:
-            self._transport.abort()
+        if self._steps is not None:
+            self._ahead += data
+            if len(self._ahead) > BODY_LIMIT:
+                self._transport.abort()
+            return
+        self._feed(data)
 
-    def _read(self) -> None:
-        while self._steps is None:
-            try:
-                event = self._http.next_event()
-            except h11.RemoteProtocolError as wrong:
-                self._give_up(wrong.error_status_hint, str(wrong))
-                return
-            if event is h11.NEED_DATA:
-                if self._http.they_are_waiting_for_100_continue:
-                    self._transport.write(_bytes(self._http, h11.InformationalResponse(status_code=100, headers=[])))
-                return
-            if isinstance(event, h11.Request):
-                self._request, self._body, self._size = event, [], 0
-            elif isinstance(event, h11.Data):
-                self._size += len(event.data)
-                if self._size > BODY_LIMIT:
-                    self._give_up(413, "the body is too large")
-                    return
-                self._body.append(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage):
-                self._begin()
-            else:
+    def _feed(self, data: bytes) -> None:
+        if not self._reading.is_headed:
+            self._reading.size += len(data)
+        refusal: tuple[int, str] | None = None
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._transport.close()  # another protocol follows, which is none of ours
+        except httptools.HttpParserError as wrong:
+            refusal = 400, str(wrong)
+        if self._reading.size > HEAD_LIMIT and not self._reading.is_headed:
+            refusal = 431, "the head is too large"
+        elif self._reading.size > BODY_LIMIT:
+            refusal = 413, "the body is too large"
+        self._refusal = refusal
+        self._next()
+
+    def on_url(self, piece: bytes) -> None:
+        """The parser has read a piece of a target."""
+        self._reading.target += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser has read a header."""
+        self._reading.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """The parser has read a whole head."""
+        reading = self._reading
+        reading.is_headed, reading.size = True, 0
+        reading.method = self._parser.get_method().decode("ascii")
+        if not self._waiting and reading.headers.get("expect", "").lower() == "100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, piece: bytes) -> None:
+        """The parser has read a piece of a body."""
+        self._reading.size += len(piece)
+        if self._reading.size <= BODY_LIMIT:
+            self._reading.body.append(piece)
+
+    def on_message_complete(self) -> None:
+        """The parser has read a whole request."""
+        if self._reading.size <= BODY_LIMIT:
+            self._reading.keep_alive = self._parser.should_keep_alive()
+            self._waiting.append(self._reading)
+            self._reading = _Received()
+
+    def _next(self) -> None:
+        """Answer the next request that is there, then refuse what is none."""
+        while self._steps is None and not self._transport.is_closing():
+            if self._waiting:
+                self._now = self._waiting.popleft()
+                call = self._now.call()
+                self._steps = self._stand_in.exchange(call, self._client, time.time(), self._render)
+                self._play()
+            elif self._refusal is not None:
+                status, message = self._refusal
+                self._now = None
+                self._transport.write(self._render(json_reply(status, {"error": message})))
                 self._transport.close()
+            elif self._ahead:
+                data = bytes(self._ahead)
+                self._ahead.clear()
+                self._feed(data)
+            else:
                 return
-
-    def _begin(self) -> None:
-        request = self._request
-        assert request is not None  # noqa: S101 - h11 ends no message before it began one
-        call = read_call(request, b"".join(self._body))
-        self._steps = self._stand_in.exchange(call, self._client, time.time(), self._render)
-        self._play()
 
     def _play(self) -> None:
         self._timer = None
@@ -109,7 +152,7 @@ class Connection(asyncio.Protocol):
             if isinstance(step, Send):
                 self._transport.write(step.data)
             elif isinstance(step, Wait):
-                self._timer = asyncio.get_running_loop().call_later(step.seconds, self._play)
+                self._timer = asyncio.get_running_loop().call_later(step.seconds, self._play_on)
                 return
             elif isinstance(step, Close):
                 self._close(reset=step.reset)
@@ -117,14 +160,15 @@ class Connection(asyncio.Protocol):
             else:
                 self._end()
 
+    def _play_on(self) -> None:
+        self._play()
+        self._next()
+
     def _end(self) -> None:
         """The answer is out: wait for the next request, or close where the client asked for it."""
         self._steps = None
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+        if self._now is not None and not self._now.keep_alive:
             self._transport.close()
-            return
-        self._http.start_next_cycle()
-        self._read()
 
     def _close(self, *, reset: bool) -> None:
         if reset:
@@ -135,39 +179,47 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def _give_up(self, status: int, message: str) -> None:
-        """Answer a request that cannot be read, and close."""
-        if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            self._transport.write(self._render(json_reply(status, {"error": message})))
-        self._transport.close()
-
     def _render(self, reply: Reply) -> bytes:
-        headers = [("Server", "nginx"), ("Content-Length", str(len(reply.body)))]
+        lines = [f"HTTP/1.1 {reply.status} {_PHRASES.get(reply.status, '')}", "Server: nginx"]
+        lines.append(f"Content-Length: {len(reply.body)}")
         if reply.content_type is not None:
-            headers.append(("Content-Type", reply.content_type))
-        headers += reply.headers
-        body = b"" if self._request is not None and self._request.method == b"HEAD" else reply.body
-        raw = _bytes(self._http, h11.Response(status_code=reply.status, headers=headers))
-        if body:
-            raw += _bytes(self._http, h11.Data(data=body))
-        return raw + _bytes(self._http, h11.EndOfMessage())
+            lines.append(f"Content-Type: {reply.content_type}")
+        lines += [f"{name}: {value}" for name, value in reply.headers]
+        if self._now is None or not self._now.keep_alive:
+            lines.append("Connection: close")
+        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        return head if self._now is not None and self._now.method == "HEAD" else head + reply.body
 
 
-def _bytes(connection: h11.Connection, event: h11.Event) -> bytes:
-    return connection.send(event) or b""
+@dataclass(slots=True)
+class _Received:
+    """A request, as far as it has come.
 
+    Attributes:
+        size: Bytes of its head so far, then of its body.
+        is_headed: Its head is whole.
+    """
 
-def read_call(request: h11.Request, body: bytes) -> Call:
-    """Turn a request as h11 gives it into a `Call`."""
-    path, _, query = request.target.decode("ascii", "replace").partition("?")
-    return Call(
-        method=request.method.decode("ascii"),
-        path=unquote(path),
-        query=dict(reversed(parse_qsl(query, keep_blank_values=True))) if query else {},
-        headers={name.decode("ascii"): value.decode("latin-1") for name, value in request.headers},
-        body=body,
-        document=_parse(body),
-    )
+    method: str = ""
+    target: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: list[bytes] = field(default_factory=list)
+    size: int = 0
+    is_headed: bool = False
+    keep_alive: bool = False
+
+    def call(self) -> Call:
+        """What the sandbox is asked."""
+        path, _, query = self.target.decode("ascii", "replace").partition("?")
+        body = self.body[0] if len(self.body) == 1 else b"".join(self.body)
+        return Call(
+            method=self.method,
+            path=unquote(path),
+            query=dict(reversed(parse_qsl(query, keep_blank_values=True))) if query else {},
+            headers=self.headers,
+            body=body,
+            document=_parse(body),
+        )
 
 
 def _parse(body: bytes) -> object:

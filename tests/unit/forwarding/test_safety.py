@@ -16,7 +16,7 @@ from worker import tasks
 from worker.actions import ACTIONS
 from worker.actions.base import ActionContext
 from worker.deliveries import dump_claim, load_claim
-from worker.delivery import Claim, State, StoreHeld, StoreUnavailable
+from worker.delivery import Call, Claim, State, StoreHeld, StoreUnavailable
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.client import Request
 from worker.recovery import recover_abandoned
@@ -163,16 +163,17 @@ def test_a_lost_reply_of_the_settlement_is_no_alarm(
     house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The settling script ran and its reply was lost: repeating it changes nothing and says nothing."""
-    settle = house.store._scripts["settle"]
+    run = house.store.run
     calls = 0
 
-    def twice(**arguments: Any) -> Any:
+    def twice(*scripts: Call) -> None:
         nonlocal calls
-        calls += 1
-        settle(**arguments)
-        return settle(**arguments)
+        if scripts[0].name == "settle":
+            calls += 1
+            run(*scripts)
+        run(*scripts)
 
-    monkeypatch.setitem(house.store._scripts, "settle", twice)
+    monkeypatch.setattr(house.store, "run", twice)
     house.answers = [SOON]
     house.forward(track(NUMBER, "m1"))
     assert house.states() == {"scheduled": 1}
@@ -184,14 +185,13 @@ def test_a_lost_reply_of_the_settlement_is_no_alarm(
 
 def test_a_claim_refused_after_its_reply_was_lost_is_taken_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The claim was written, its reply was lost, and another server answers the repeat: nothing is in doubt."""
-    claim = house.ledger.claim
 
-    def claim_and_lose(*arguments: Any, **named: Any) -> Any:
-        claim(*arguments, **named)
+    def lose(claiming: Call) -> Any:
+        assert claiming.answer == [b"claimed"]
         monkeypatch.undo()
         raise StoreHeld("another server answers")
 
-    monkeypatch.setattr(house.ledger, "claim", claim_and_lose)
+    monkeypatch.setattr(house.ledger, "blocked", lose)
     house.forward(track(NUMBER, "m1"))
     assert house.requests == []
     assert house.states() == {"scheduled": 1}

@@ -49,6 +49,10 @@ if token ~= '' and redis.call('HEXISTS', KEYS[6], '_reports') == 1 then
   for i = 1, #fields, 2 do
     index[fields[i]] = fields[i + 1]
   end
+  local list = index['_to'] or ''
+  for at = 1, #list, 28 do
+    index[string.sub(list, at, at + 7)] = string.sub(list, at + 8, at + 27)
+  end
   for field, report in pairs(index) do
     local key = index[string.match(field, '^_report:(.+)$') or '']
     if key then
@@ -57,8 +61,11 @@ if token ~= '' and redis.call('HEXISTS', KEYS[6], '_reports') == 1 then
   end
 end
 
-for i = 1, n do
-  local letter = string.sub(letters, i, i)
+-- Most records of a request are alike, and taken: what the first of them becomes, the others become, too.
+local like, taken
+local alike = 0
+
+local function settle_one(i, letter)
   local reason, extra = '', ''
   if letter ~= 'a' then
     reason, extra = ARGV[arg + 1], ARGV[arg + 2]
@@ -127,7 +134,11 @@ for i = 1, n do
     else
       local field = last_hour .. ':' .. letter
       folded[field] = (folded[field] or 0) + 1
-      redis.call('SET', KEYS[10 + i], head .. last_hour .. '|' .. new_ref .. '|' .. reason, 'PXAT', last_ms)
+      local new = head .. last_hour .. '|' .. new_ref .. '|' .. reason
+      redis.call('SET', KEYS[10 + i], new, 'PXAT', last_ms)
+      if letter == 'a' and old == 's' and reason == '' and not like then
+        like, taken = record, new
+      end
     end
     if attention[letter] then
       redis.call('ZADD', attention[letter], now, string.sub(KEYS[10 + i], -20))
@@ -145,6 +156,24 @@ for i = 1, n do
       end
     end
   end
+end
+
+for i = 1, n do
+  local letter = string.sub(letters, i, i)
+  if letter == 'a' and k == 0 and records[i] == like then
+    alike = alike + 1
+    kept_letters[i] = 'a'
+    redis.call('SET', KEYS[10 + i], taken, 'PXAT', ends)
+  else
+    settle_one(i, letter)
+  end
+end
+if alike > 0 then
+  settled = settled + alike
+  delta['s'] = delta['s'] - alike
+  delta['a'] = delta['a'] + alike
+  local field = hour .. ':a'
+  folded[field] = folded[field] + alike
 end
 
 if created > 0 then

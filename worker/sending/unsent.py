@@ -1,0 +1,132 @@
+"""What becomes of deliveries without a request: they expire, are refused here, or wait for their lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from worker.deliveries import Delivery, dump
+from worker.delivery import (
+    REDACTED,
+    Expectation,
+    Grant,
+    Ledger,
+    Outcome,
+    Record,
+    Sealing,
+    State,
+    Store,
+    Verdict,
+    Waiting,
+    is_sealed,
+)
+
+from .terms import Group, parents
+
+
+class Unsent:
+    """Settles what does not leave.
+
+    Args:
+        store: The store.
+        ledger: Its ledger.
+        sealing: Opens one-time passwords.
+    """
+
+    def __init__(self, store: Store, ledger: Ledger, sealing: Sealing) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._sealing = sealing
+
+    def expire(self, deliveries: list[Delivery], group: Group) -> list[Delivery]:
+        """Settle those whose time to live is over; gives the others."""
+        if all(one.expires_ms is None for one in deliveries):
+            return deliveries
+        now_ms = self._store.now_ms()
+        late = [one for one in deliveries if one.expires_ms is not None and one.expires_ms <= now_ms]
+        self._end(late, "time to live ran out", group)
+        return [one for one in deliveries if one not in late]
+
+    def open(self, deliveries: list[Delivery], group: Group) -> tuple[list[Delivery], list[dict[str, Any]]]:
+        """The payloads as the request needs them; a one-time password that nothing opens any more has expired."""
+        secret = group.action.secret
+        if not secret:
+            return deliveries, [one.payload for one in deliveries]
+        opened: list[Delivery] = []
+        payloads: list[dict[str, Any]] = []
+        gone: list[Delivery] = []
+        for one in deliveries:
+            value = one.payload.get(secret)
+            digits = self._sealing.open(value) if is_sealed(value) else value
+            if value is not None and (digits is None or digits == REDACTED):
+                gone.append(one)
+            else:
+                opened.append(one)
+                payloads.append(one.payload if value is None else {**one.payload, secret: digits})
+        self._end(gone, "the one-time password is gone", group)
+        return opened, payloads
+
+    def reject(self, deliveries: Sequence[Delivery], objection: str, group: Group) -> None:
+        """Settle what is known to be refused, before anything of it leaves."""
+        now_ms = self._store.now_ms()
+        for one in deliveries:
+            one.remember({"at": now_ms, "errors": [{"field": group.action.approved, "message": objection}]})
+        self._write(deliveries, [Outcome(State.REJECTED, objection[:160], one.keep()) for one in deliveries], group)
+
+    def wait(
+        self, deliveries: Sequence[Delivery], waiting: Waiting, grant: Grant, group: Group, *, lane: str, paid: bool
+    ) -> None:
+        """Let deliveries wait for their lane, as a batch of their own.
+
+        Args:
+            deliveries: They.
+            waiting: That batch; its id is what the lane wakes.
+            grant: What the lane said.
+            group: Theirs.
+            lane: The lane's name.
+            paid: Whether they had paid for the lane's rate already.
+        """
+        waiting.due_ms = grant.when_ms
+        waiting.body = dump(deliveries)
+        waiting.slot = lane if grant.verdict is Verdict.SLOT or (grant.verdict is Verdict.FULL and paid) else ""
+        reason = f"lane {grant.verdict}: {grant.reason}" if grant.reason else f"lane {grant.verdict}"
+        outcomes = [Outcome(State.SCHEDULED, reason[:160], waiting=0, counts=False)] * len(deliveries)
+        self._write(deliveries, outcomes, group, [waiting])
+
+    def take_back(self, deliveries: Sequence[Delivery], blocked: dict[int, Record], token: str, group: Group) -> None:
+        """A claim of ours whose reply was lost may have run out before we heard of it; nothing of it ever left."""
+        lost = [deliveries[at] for at, record in blocked.items() if record.ref == token]
+        if lost:
+            now_ms = self._store.now_ms()
+            waiting = Waiting(due_ms=now_ms, body=dump(lost), items=len(lost), queue=group.batch.queue)
+            self._ledger.settle(
+                lost,
+                [Outcome(State.SCHEDULED, "claimed too late, never sent", counts=False)] * len(lost),
+                expect=Expectation("si", token),
+                about=group.about,
+                token=token,
+                waiting=[waiting],
+            )
+
+    def _end(self, late: Sequence[Delivery], reason: str, group: Group) -> None:
+        """Settle what has expired."""
+        if late:
+            self._write(late, [Outcome(State.EXPIRED, reason)] * len(late), group)
+
+    def _write(
+        self,
+        deliveries: Sequence[Delivery],
+        outcomes: Sequence[Outcome],
+        group: Group,
+        waiting: Sequence[Waiting] = (),
+    ) -> None:
+        """Settle deliveries that are new, or waited in this batch."""
+        refused = self._ledger.settle(
+            deliveries,
+            outcomes,
+            expect=Expectation("-w", group.batch.id),
+            about=group.about,
+            origin=group.batch.origin,
+            waiting=waiting,
+        )
+        group.sent.mine |= parents(deliveries, refused, group.batch)
