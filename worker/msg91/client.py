@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import httpx
 import orjson
 
-from worker.msg91.answers import MAX_BODY, Answer, AnswerClass, mask_numbers, read_answer
+from worker.msg91.answers import MAX_BODY, Answer, AnswerClass, mask_numbers, read_answer, text_of_body, unpacked
 from worker.msg91.errors import ClientSettingError
 from worker.msg91.network import Exchange, HandedBack, NameNotResolved, NothingWritten, TlsFailed
 from worker.msg91.pool import PoolClosed
@@ -52,7 +52,7 @@ _TOLD: Final = (NameNotResolved, TlsFailed, httpx.NetworkError, httpx.ProxyError
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to MSG91, without the authkey.
+    """A request to MSG91, without the authkey. Its text form shows neither whom it is for nor what it says.
 
     Attributes:
         method: ``POST`` or ``GET``.
@@ -66,9 +66,9 @@ class Request:
 
     method: str
     path: str
-    body: bytes | None = None
-    query: Mapping[str, str] | None = None
-    headers: Mapping[str, str] | None = None
+    body: bytes | None = field(default=None, repr=False)
+    query: Mapping[str, str] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
     sample: dict[str, Any] = field(default_factory=dict)
     empty_is_success: bool = False
 
@@ -84,8 +84,8 @@ class Fetched:
     """
 
     answer: Answer
-    document: Any
-    body: bytes
+    document: Any = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Msg91Client:
@@ -211,7 +211,7 @@ class Msg91Client:
         """
         answer, body = self._exchange(request, deadline, None, limit)
         try:
-            document = orjson.loads(body)
+            document = orjson.loads(text_of_body(body))
         except orjson.JSONDecodeError:
             document = None
         return Fetched(answer, document, body)
@@ -301,7 +301,8 @@ class Msg91Client:
                     break
         except _FAILURE_TYPES:
             complete = False
-        body = b"".join(chunks)[:limit].replace(self._authkey.encode(), b"***")
+        body = unpacked(b"".join(chunks)[:limit], headers.pop("content-encoding", ""), limit)
+        body = body.replace(self._authkey.encode(), b"***")
         answer = read_answer(
             response.status_code,
             headers,
