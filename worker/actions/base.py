@@ -3,7 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
 
@@ -51,12 +51,12 @@ class Prepared:
         others: who else gets something by it: addresses, copies.
     """
 
-    payload: dict[str, Any]
-    recipient: str
-    group: str
+    payload: dict[str, Any] = field(repr=False)
+    recipient: str = field(repr=False)
+    group: str = field(repr=False)
     cost: int
     time_to_live: float | None = None
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
