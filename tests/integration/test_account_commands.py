@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from tests.system import System, wait_until
 from worker.cli import main
 from worker.msg91 import CallRefused
+from worker.sandbox.whatsapp import DEFAULT_NUMBER
 
 pytestmark = pytest.mark.integration
 
@@ -22,7 +23,11 @@ TEMPLATE = "65f0a1b2c3d4e5f607182930"
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
     """Store, sandbox and one worker, with an OTP template and a phonebook configured."""
-    destination = {"otp": {"template_id": TEMPLATE}, "segmento": {"phonebook_id": "7"}}
+    destination = {
+        "otp": {"template_id": TEMPLATE},
+        "segmento": {"phonebook_id": "7"},
+        "whatsapp": {"numbers": [DEFAULT_NUMBER]},
+    }
     with System(destination=destination) as running:
         yield running
 
@@ -201,7 +206,8 @@ def test_live_checks(commands: Commands, system: System) -> None:
     before = len([one for one in system.sandbox.requests() if one["messages"]])
     report = commands.json("doctor", "--live")
     assert {one["result"] for one in report["live"]} == {"as documented"}
-    assert len(report["live"]) == 8
+    assert len(report["live"]) == 10
+    assert "4 templates, each language by itself, 2 approved" in {one["found"] for one in report["live"]}
     assert len([one for one in system.sandbox.requests() if one["messages"]]) == before
     assert "otp send YOUR_NUMBER" in commands.run("doctor", "--live").stdout
     assert commands.run("doctor", "--live", "--offline").exit_code == 2

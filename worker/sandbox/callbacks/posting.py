@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -42,7 +43,7 @@ async def post(url: str, headers: Iterable[tuple[str, str]], body: bytes, within
 
 async def _exchange(url: str, headers: Iterable[tuple[str, str]], body: bytes) -> int:
     parts = urlsplit(url)
-    secure = ssl.create_default_context() if parts.scheme == "https" else None
+    secure = _secure() if parts.scheme == "https" else None
     port = parts.port or (443 if secure else 80)
     reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=secure)
     try:
@@ -56,6 +57,12 @@ async def _exchange(url: str, headers: Iterable[tuple[str, str]], body: bytes) -
         return await _status(http, reader)
     finally:
         writer.close()
+
+
+@cache
+def _secure() -> ssl.SSLContext:
+    """Made once: loading the authorities takes so long that answers would notice."""
+    return ssl.create_default_context()
 
 
 async def _status(http: h11.Connection, reader: asyncio.StreamReader) -> int:
