@@ -153,11 +153,11 @@ def test_every_message_is_reported_with_the_secret_and_on_record(start: Start, r
     wait_until(lambda: len(receiver.calls) == 2, what="two reports")
     assert {call.document["number"] for call in receiver.calls} == {A, B}
     for call in receiver.calls:
-        assert (urlsplit(call.path).path, call.headers["msg91-webhook-secret"]) == ("/hooks/sms", SECRET)
+        assert (urlsplit(call.path).path, call.headers["x-webhook-secret"]) == ("/hooks/sms", SECRET)
         assert (call.document["requestId"], call.document["CRQID"]) == (request_id, "tok")
     recorded = lines(sandbox, "report")
     assert {line["body"]["number"] for line in recorded} == {A, B}
-    assert {line["headers"]["msg91-webhook-secret"] for line in recorded} == {"***"}
+    assert {line["headers"]["x-webhook-secret"] for line in recorded} == {"***"}
     assert SECRET not in sandbox.record.read_text()
     assert duplicates(sandbox.requests()) == {}
     assert sandbox.stats()["taken"] == 2
@@ -170,7 +170,7 @@ def test_a_secret_in_the_query_is_on_no_record(start: Start, receiver: Receiver)
     wait_until(lambda: receiver.calls, what="a report")
     (call,) = receiver.calls
     assert parse_qs(urlsplit(call.path).query) == {"token": [SECRET]}
-    assert "msg91-webhook-secret" not in call.headers
+    assert "x-webhook-secret" not in call.headers
     assert call.headers["content-type"] == "application/x-www-form-urlencoded"
     (data,) = parse_qs(call.body.decode())["data"]
     assert json.loads(data)[0]["report"][0]["number"] == A
@@ -278,7 +278,7 @@ def test_callbacks_by_command(
     assert command("report", "--held", *url) == (0, "reports of 1 message are on their way\n")
     wait_until(lambda: receiver.calls, what="the report")
     assert receiver.calls[0].document == {"id": "tok", "what": "Delivered"}
-    assert receiver.calls[0].headers["msg91-webhook-secret"] == "another"
+    assert receiver.calls[0].headers["x-webhook-secret"] == "another"
     assert orjson.loads(command("report", "--to", A, "--status", "dnd", "--json", *url)[1]) == {"messages": 1}
     wait_until(lambda: len(receiver.calls) == 2, what="the second report")
     assert receiver.calls[1].document == {"id": "tok", "what": "NDNC Number"}
@@ -334,7 +334,7 @@ def test_a_sandbox_started_by_command_reports_from_the_start(
         server.send_signal(signal.SIGINT)
         server.communicate(timeout=20)
     assert server.returncode == 0
-    assert receiver.calls[0].headers["msg91-webhook-secret"] == SECRET
+    assert receiver.calls[0].headers["x-webhook-secret"] == SECRET
     assert receiver.calls[0].document["CRQID"] == "0"
 
 

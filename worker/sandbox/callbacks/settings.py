@@ -88,7 +88,7 @@ class Callbacks:
     retry_after: float = 0.5
     timeout: float = 10.0
     secret_in: str = "header"  # noqa: S105 - where it goes, not a secret
-    header: str = "msg91-webhook-secret"
+    header: str = "X-Webhook-Secret"
     secret: str = field(default="", repr=False)
     texts: tuple[str, ...] = ()
 
