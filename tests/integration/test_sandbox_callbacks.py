@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -359,6 +360,39 @@ def test_up_with_a_sandbox_that_reports(receiver: Receiver, tmp_path: Path) -> N
     (sent,) = [line for line in read_record(tmp_path / "data" / "sandbox-requests.ndjson") if line["taken"]]
     assert receiver.calls[0].document["CRQID"] == sent["correlation"]["CRQID"]
     assert SECRET not in started.out + started.err
+
+
+def test_up_takes_reports_to_its_own_door(tmp_path: Path) -> None:
+    """`to=door` is the address of the door that runs beside the sandbox, and its first destination."""
+    environ = clean_environ(MSG91_DESTINATION_INTAKE_PORT="0", **{SECRET_VARIABLE: SECRET})
+    options = ("--sandbox", "--sandbox-port", "0", "--sandbox-callback", "to=door", "--sandbox-callback", "delay=0")
+    event = {
+        "type": "track",
+        "event": "Order Shipped",
+        "userId": "u-1",
+        "properties": {"phone": f"+{A}", "message": "On its way", "senderID": "MSGIND"},
+    }
+    (tmp_path / "events.ndjson").write_bytes(orjson.dumps(event) + b"\n")
+    record = tmp_path / "data" / "sandbox-requests.ndjson"
+    with Command("up", *options, environ=environ, folder=tmp_path) as started:
+        started.wait_for("ready; in another terminal:")
+        door = re.search(r"http +(http://\S+?),", started.out)
+        assert door is not None
+        assert run_command("send", "events.ndjson", environ=environ, folder=tmp_path).returncode == 0
+        wait_until(lambda: [one for one in read_record(record) if one["kind"] == "report"], what="a report")
+        started.signal(signal.SIGTERM)
+        assert started.wait() == 0
+    report = next(one for one in read_record(record) if one["kind"] == "report")
+    assert report["path"] == f"{door[1]}/v1/callbacks/msg91/sms"
+
+
+def test_up_without_a_door_has_none_to_report_to(tmp_path: Path) -> None:
+    """`to=door` without the door is an error before anything is started."""
+    words = ("up", "--sandbox", "--no-intake", "--sandbox-callback", "to=door")
+    done = run_command(*words, environ=clean_environ(), folder=tmp_path)
+    assert done.returncode == 2
+    assert "--no-intake" in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 def test_up_without_a_sandbox_has_nobody_to_report(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import shlex
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -64,8 +64,8 @@ def up(
         list[str] | None,
         typer.Option(
             metavar="SETTING",
-            help="Have it post delivery reports, like to=http://127.0.0.1:8080/v1/callbacks/NAME; may be given again. "
-            "See: sandbox callbacks --help.",
+            help="Have it post delivery reports: to=door takes them to the HTTP door that runs here; "
+            "may be given again. See: sandbox callbacks --help.",
         ),
     ] = None,
     intake: Annotated[bool, typer.Option("--intake/--no-intake", help="Take events over HTTP too.")] = True,
@@ -90,7 +90,7 @@ def up(
     Examples:
       msg91-destination up --sandbox
 
-      msg91-destination up --sandbox --sandbox-callback to=http://127.0.0.1:8080/v1/callbacks/msg91
+      msg91-destination up --sandbox --sandbox-callback to=door --sandbox-callback delay=1-5
 
       MSG91_AUTHKEY=… msg91-destination up --data-dir /var/lib/msg91-destination --processes 2
     """
@@ -106,13 +106,14 @@ def up(
         processes=processes or settings.processes,
         concurrency=concurrency or settings.concurrency,
         sandbox_port=sandbox_port if sandbox else None,
-        sandbox_callbacks=checked_callbacks(sandbox_callback) if sandbox else (),
+        sandbox_callbacks=tuple(sandbox_callback or ()),
         intake_port=(settings.intake_port if intake_port is None else intake_port) if intake else None,
     )
     if data_dir is not None and settings.redis_url is not None:
         warn("REDIS_URL names the store: what it holds is not in --data-dir")
     with ExitStack() as stack:
         door = None if plan.intake_port is None else stack.enter_context(_door(plan, plan.intake_port))
+        plan = replace(plan, sandbox_callbacks=_callbacks(plan, door))
         signals, machine = stack.enter_context(StopSignals()), stack.enter_context(Machine())
         try:
             code = _run(plan, machine, signals, door)
@@ -165,6 +166,19 @@ def _configured(*, sandbox: bool, port: int) -> tuple[Mapping[str, str], Setting
                 f"Run it with the variable that {destinations.origin} names set to {DEFAULT_AUTHKEY}",
             )
     return environ, settings, destinations
+
+
+def _callbacks(plan: _Plan, door: socket.socket | None) -> tuple[str, ...]:
+    """The settings of callbacks, checked; ``to=door`` is the address of the door that runs here."""
+    given = list(plan.sandbox_callbacks)
+    if "to=door" in given:
+        if door is None:
+            fail("--sandbox-callback to=door: there is no door with --no-intake")
+        address = url_of(door).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+        given = [
+            f"to={address}/v1/callbacks/{plan.destinations.names[0]}" if one == "to=door" else one for one in given
+        ]
+    return checked_callbacks(given)
 
 
 def _door(plan: _Plan, port: int) -> socket.socket:
