@@ -14,8 +14,9 @@ NOWHERE = "redis://127.0.0.1:1/0"
 
 
 def test_every_action_can_be_performed() -> None:
-    """The list that is kept apart from the worker is that of the worker, with who may overtake."""
-    assert {name: action.urgent for name, action in ACTIONS.items()} == NAMES
+    """The list that is kept apart from the worker has every call to MSG91, with who may overtake."""
+    calls = [one for one in ACTIONS.values() if one.people_receive or one.family == "segmento"]
+    assert {action.name: action.urgent for action in calls} == NAMES
 
 
 @pytest.mark.parametrize(
