@@ -40,12 +40,12 @@ class Delivery(Slip):
     destination: str = ""
     version: str = ""
     action: str = ""
-    payload: dict[str, Any] = field(default_factory=dict)
-    group: str = ""
+    payload: dict[str, Any] = field(default_factory=dict, repr=False)
+    group: str = field(default="", repr=False)
     cost: int = 1
     expires_ms: int | None = None
     position: int = -1
-    event: Event | None = None
+    event: Event | None = field(default=None, repr=False)
     attempts: int = 0
     first_ms: int = 0
     received_ms: int = 0

@@ -23,6 +23,8 @@ from worker.msg91.whatsapp import (
 )
 from worker.msg91.whatsapp_panel import (
     create_template,
+    delete_template,
+    edit_template,
     list_numbers,
     list_templates,
     read_numbers,
@@ -44,10 +46,14 @@ def made(by: str, given: dict[str, Any]) -> Request:
         return list_templates(given["number"], name=given.get("name"))
     if by == "create":
         return create_template(**given)
+    if by == "edit":
+        return edit_template(**given)
+    if by == "delete":
+        return delete_template(**given)
     if by == "session":
         return session_message(given["number"], given["to"][0], given["kind"], given["content"], None)
     template = WhatsAppTemplate(given["number"], given["name"], given["language"], given["namespace"])
-    components = Components(given.get("header"), given.get("body"), given.get("buttons"))
+    components = Components(given.get("header"), given.get("body"), given.get("buttons"), given.get("offer_ends_ms"))
     if by == "single":
         return single_template(template, given["to"][0], components, None)
     return bulk_template(template, [(number, components) for number in given["to"]], None)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from tests.system import System, wait_until
 from worker.cli import main
 from worker.msg91 import CallRefused
+from worker.sandbox.whatsapp import DEFAULT_NUMBER
 
 pytestmark = pytest.mark.integration
 
@@ -22,7 +23,11 @@ TEMPLATE = "65f0a1b2c3d4e5f607182930"
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
     """Store, sandbox and one worker, with an OTP template and a phonebook configured."""
-    destination = {"otp": {"template_id": TEMPLATE}, "segmento": {"phonebook_id": "7"}}
+    destination = {
+        "otp": {"template_id": TEMPLATE},
+        "segmento": {"phonebook_id": "7"},
+        "whatsapp": {"numbers": [DEFAULT_NUMBER]},
+    }
     with System(destination=destination) as running:
         yield running
 
@@ -64,11 +69,30 @@ def test_sms_send(commands: Commands, system: System) -> None:
     assert line["body"]["recipients"] == [{"mobiles": "919812345678", "name": "Ada", "order": "42"}]
 
 
+def test_sms_of_a_file(commands: Commands, system: System) -> None:
+    """Several texts go with one call, and a template with variables of each; options fill in what objects leave out."""
+    lines = [{"phone": f"+9198123456{n:02}", "message": f"text {n % 2}"} for n in range(4)]
+    given = "\n".join(orjson.dumps(line).decode() for line in lines)
+    assert commands.states("sms", "send", "--file", "-", "--sender", "MSGIND", given=given) == ["accepted"] * 4
+    line = [one for one in system.sandbox.requests() if one["kind"] == "sms"][-1]
+    assert [(entry["message"], len(entry["to"])) for entry in line["body"]["sms"]] == [("text 0", 2), ("text 1", 2)]
+    people = [{"phone": "+919812345610", "variables": {"name": "Ada"}}, {"phone": "+919812345611"}]
+    words = ("sms", "send", "-t", TEMPLATE, "-v", "name=you", "-v", "order=42", "--file", "-")
+    assert commands.states(*words, given=orjson.dumps(people).decode()) == ["accepted"] * 2
+    line = [one for one in system.sandbox.requests() if one["kind"] == "flow"][-1]
+    assert line["body"]["recipients"] == [
+        {"mobiles": "919812345610", "name": "Ada", "order": "42"},
+        {"mobiles": "919812345611", "name": "you", "order": "42"},
+    ]
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ("sms", "send", "12", "-m", "hello"),
         ("sms", "send", NUMBER),
+        ("sms", "send", "-m", "hello"),
+        ("sms", "send", NUMBER, "-m", "hello", "--file", "-"),
         ("sms", "send", NUMBER, "-t", "1107161234567890123"),
         ("sms", "send", NUMBER, "-t", TEMPLATE, "-v", "name"),
         ("otp", "send", NUMBER, "--digits", "12"),
@@ -96,6 +120,38 @@ def test_one_time_password(commands: Commands) -> None:
     assert commands.json("otp", "verify", NUMBER, "4321", code=1)["result"] == "already_verified"
     assert commands.json("otp", "verify", "+919800000000", "4321", code=1)["result"] == "not_found"
     assert commands.states("otp", "resend", NUMBER, code=1) == ["rejected"]
+
+
+def test_every_parameter_of_a_one_time_password(commands: Commands, system: System) -> None:
+    """What MSG91 can be told beside the number is told to it."""
+    words = (
+        "--length",
+        "6",
+        "--expiry",
+        "5",
+        "--sender",
+        "MSGIND",
+        "--email",
+        "ada@example.com",
+        "--user-ip",
+        "10.0.0.1",
+    )
+    flags = ("--unicode", "--invisible", "--real-time", "-v", "name=Ada")
+    assert commands.states("otp", "send", "+919812345699", *words, *flags) == ["accepted"]
+    line = [one for one in system.sandbox.requests() if one["kind"] == "otp"][-1]
+    assert line["body"] == {"name": "Ada"}
+    assert line["query"] == {
+        "template_id": TEMPLATE,
+        "mobile": "919812345699",
+        "otp_length": "6",
+        "otp_expiry": "5",
+        "sender": "MSGIND",
+        "email": "ada@example.com",
+        "userip": "10.0.0.1",
+        "unicode": "1",
+        "invisible": "1",
+        "realTimeResponse": "1",
+    }
 
 
 def test_segmento(commands: Commands) -> None:
@@ -150,7 +206,8 @@ def test_live_checks(commands: Commands, system: System) -> None:
     before = len([one for one in system.sandbox.requests() if one["messages"]])
     report = commands.json("doctor", "--live")
     assert {one["result"] for one in report["live"]} == {"as documented"}
-    assert len(report["live"]) == 8
+    assert len(report["live"]) == 10
+    assert "4 templates, each language by itself, 2 approved" in {one["found"] for one in report["live"]}
     assert len([one for one in system.sandbox.requests() if one["messages"]]) == before
     assert "otp send YOUR_NUMBER" in commands.run("doctor", "--live").stdout
     assert commands.run("doctor", "--live", "--offline").exit_code == 2

@@ -23,7 +23,7 @@ from tests.system import System, many, sends_by_text, wait_until
 from worker.app import configure
 from worker.delivery import Batches, Schedule, Store, connect, reconcile
 from worker.embedded import EmbeddedValkey
-from worker.intake.producer import NotAccepted, Producer, ways
+from worker.intake.producer import Actions, NotAccepted, Producer, ways
 
 pytestmark = pytest.mark.integration
 
@@ -325,10 +325,69 @@ def test_the_end_of_a_celery_worker_empties_the_buffer(house: House, tmp_path: P
     assert house.names() == sorted(f"order {number}" for number in range(20)), (tmp_path / "worker.log").read_text()
 
 
+def test_actions_are_performed_once() -> None:
+    """What is handed over is sent, what is handed over twice is sent once, and what is wrong is rejected."""
+    template = "65f0a1b2c3d4e5f607182930"
+    with System(destination={"otp": {"template_id": template}}) as system:
+        with Actions(system.valkey.url, destination="msg91") as actions:
+            text = {"phone": "+919812345678", "message": "Your table is ready", "senderID": "MSGIND"}
+            for _ in range(2):
+                assert actions.perform("send_sms", text, message_id="table-12") == ["table-12"]
+            many = [{**text, "phone": f"+91981234567{n}", "message": f"table {n}"} for n in range(3)]
+            assert actions.perform("send_sms", *many, message_id="t") == ["t-0", "t-1", "t-2"]
+            actions.perform("send_otp", {"phone": "+919812345678", "otp": "4711", "otpExpiry": 5})
+            actions.perform("send_sms", {**text, "phone": "12"})
+        assert system.wait_settled() == {"accepted": 5, "rejected": 1}
+        kinds = [(one["kind"], len(one["messages"])) for one in system.sandbox.requests() if one["taken"]]
+        assert sorted(kinds) == [("otp", 1), ("sms", 1), ("sms", 3)]
+
+
+def test_a_fork_performs_actions_of_its_own(house: House) -> None:
+    """Parent and child hand over by connections of their own, and all of it is accepted."""
+    out, _ = house.run(
+        """
+        actions = Actions(url, destination="msg91")
+        actions.perform("send_sms", {"message": "before"})
+        child = os.fork()
+        actions.perform("send_sms", {"message": "child" if child == 0 else "parent"})
+        if child == 0:
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        actions.perform("send_sms", {"message": "after"})
+        print("done")
+        """
+    )
+    assert out == "done\n"
+    looks = Batches(house.store).look([entry.batch_id for entry in Schedule(house.store).entries(limit=100)])
+    lines = [orjson.loads(line) for look in looks if look for line in look.batch.body.split(b"\n")]
+    assert sorted(line["payload"]["message"] for line in lines) == ["after", "before", "child", "parent"]
+
+
+def test_actions_that_the_store_does_not_take_raise(house: House) -> None:
+    """Nothing is buffered: the caller hears of it, and has what was not accepted."""
+    with Actions(house.valkey.url, destination="msg91") as actions:
+        house.valkey.stop()
+        with pytest.raises(NotAccepted) as caught:
+            actions.perform("send_otp", {"phone": "1", "otp": "4711"}, message_id="login-1")
+    assert [one["messageId"] for one in caught.value.events] == ["login-1"]
+    assert "4711" not in str(caught.value)
+
+
+def test_digits_are_sealed_before_they_are_written(house: House) -> None:
+    """Nothing in the store shows a one-time password."""
+    with Actions(house.valkey.url, destination="msg91") as actions:
+        actions.perform("send_otp", {"phone": "+919812345678", "otp": "471147"})
+    client = house.store.client
+    for key in client.scan_iter("*batch*"):
+        if client.type(key) == b"hash":
+            assert b"471147" not in b"".join(client.hgetall(key).values())
+    assert any(client.scan_iter("*batch*"))
+
+
 def test_the_page_about_producers_is_true() -> None:
     """What the page shows works as it stands."""
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     with System() as system:
         shown: dict[str, Any] = {}
         for block in blocks:
@@ -337,8 +396,8 @@ def test_the_page_about_producers_is_true() -> None:
             exec(text, shown)
             if isinstance(before, Producer):
                 before.close()
-        wait_until(lambda: system.reconcile().counts.events["received"] == 12, what="all received")
-        assert system.wait_settled() == {"accepted": 2, "rejected": 10}
+        wait_until(lambda: system.reconcile().counts.events["received"] == 13, what="all received")
+        assert system.wait_settled() == {"accepted": 3, "rejected": 10}
         shown["app"].close()
 
 

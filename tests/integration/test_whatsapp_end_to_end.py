@@ -179,3 +179,29 @@ def test_commands(system: System) -> None:
     assert "not approved" in found["answer"]["errors"]
     assert run(system, "whatsapp", "send", str(A))[0] == 2
     assert run(system, "whatsapp", "send", "12", "--text", "Hi")[0] == 1
+
+
+def test_commands_send_every_kind(system: System) -> None:
+    """Places, documents, buttons and contacts go out as the command was told; what cannot be is refused."""
+    (system.folder / "ask.yaml").write_text(
+        "{type: button, body: {text: Sure}, action: {buttons: []}}", encoding="utf-8"
+    )
+    (system.folder / "person.json").write_text('{"name": {"formatted_name": "Ada"}}', encoding="utf-8")
+    place = {"latitude": "12.97", "longitude": "77.59", "name": "Our shop"}
+    template = ("-t", "order_shipped")
+    for words, payload in (
+        (("--location", "12.97,77.59,Our shop"), {"type": "location", "location": place}),
+        (("--interactive", "ask.yaml"), {"type": "interactive"}),
+        (("--contact", "person.json"), {"type": "contacts", "contacts": [{"name": {"formatted_name": "Ada"}}]}),
+        (("--media", "document=https://example.com/a.pdf", "--filename", "a.pdf"), {"type": "document"}),
+        ((*template, "--header", "location=12.97,77.59,Our shop"), {"type": "template"}),
+        ((*template, "--header", "document=https://example.com/a.pdf", "--filename", "a.pdf"), {"type": "template"}),
+    ):
+        code, found = run(system, "whatsapp", "send", str(A), *words, "--test")
+        assert code == 0, (words, found)
+        assert found["class"] == "accepted"
+        assert payload.items() <= found["request"]["body"]["payload"].items()
+    components = found["request"]["body"]["payload"]["template"]["to_and_components"][0]["components"]
+    assert components["header_1"] == {"type": "document", "value": "https://example.com/a.pdf", "filename": "a.pdf"}
+    for words in (("--location", "12"), ("--location", "1,2", "--contact", "person.json"), ("--interactive", "gone")):
+        assert run(system, "whatsapp", "send", str(A), *words, "--test")[0] == 2

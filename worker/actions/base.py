@@ -58,6 +58,10 @@ class Prepared(NamedTuple):
     time_to_live: float | None = None
     others: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Neither whom it is for nor what it says."""
+        return f"Prepared(cost={self.cost!r}, time_to_live={self.time_to_live!r})"
+
 
 @dataclass(frozen=True, slots=True)
 class WhatsAppContext:

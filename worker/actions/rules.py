@@ -44,6 +44,8 @@ def sender_problem(sender: str, recipient: str, route: str, max_length: int) -> 
 
 
 def _described(sender: str) -> str:
+    if not sender.isascii():
+        return "but it has characters beyond A-Z and 0-9"
     kind = "letters" if sender.isalpha() else "digits" if sender.isdigit() else "characters"
     return f"but it was {len(sender)} {kind}"
 
@@ -57,7 +59,7 @@ def template_problem(template_id: str) -> str | None:
             f"a DLT template id ({len(template_id)} digits) was given, but this call needs MSG91's own "
             "template id: 24 hexadecimal characters, shown beside the template in MSG91's panel"
         )
-    if not _TEMPLATE.fullmatch(template_id):
+    if template_id.isdigit() or not _TEMPLATE.fullmatch(template_id):
         return "expected MSG91's template id: 24 hexadecimal characters"
     return None
 

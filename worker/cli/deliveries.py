@@ -70,7 +70,6 @@ def list_(
       msg91-destination deliveries
       msg91-destination deliveries list --state rejected --limit 500
       msg91-destination deliveries list --state scheduled --json
-
       msg91-destination deliveries list --unreported
     """
     if unreported and state is not None:

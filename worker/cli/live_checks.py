@@ -15,6 +15,7 @@ from worker.destinations import Destination
 from worker.masking import mask_text
 from worker.msg91 import CallRefused, Msg91, Msg91Error, UnexpectedAnswer
 from worker.msg91.answers import AnswerClass
+from worker.msg91.numbers import mask
 
 __all__ = ["BY_HAND", "Checked", "check_live"]
 
@@ -28,6 +29,8 @@ BY_HAND: Final = (
     ("a resend by voice calls, and a third one is refused", "otp resend YOUR_NUMBER --voice"),
     ("the path of user events: the event shows in the panel", "segmento events FILE"),
     ("a campaign runs for you alone", "campaigns run SLUG --phone YOUR_NUMBER"),
+    ("a WhatsApp template reaches you, in the form of many recipients", "whatsapp send YOUR_NUMBER -t NAME --test"),
+    ("a file reaches you after you wrote", "whatsapp send YOUR_NUMBER --media image=URL --test"),
 )
 _SHOWN: Final = 200
 #: A number of fiction, to which no one-time password was ever sent.
@@ -61,6 +64,7 @@ def check_live(destination: Destination) -> Iterator[Checked]:
     with account(destination, "sms") as msg91:
         for call, ask in _questions(msg91):
             yield _checked(destination.name, call, ask)
+        yield from _whatsapp(destination, msg91)
         campaigns = _first_campaign(msg91)
         if campaigns:
             slug, number = campaigns
@@ -77,6 +81,30 @@ def check_live(destination: Destination) -> Iterator[Checked]:
                 f"GET {segmento.failed_events_path}",
                 lambda: _listed(list(islice(msg91.failed_events(number, page_size=10), 10))),
             )
+
+
+def _whatsapp(destination: Destination, msg91: Msg91) -> Iterator[Checked]:
+    """WhatsApp is asked about where the destination has it: elsewhere MSG91 would only refuse."""
+    number = destination.context.whatsapp.default_number
+    calls = ("GET /api/v5/whatsapp/whatsapp-activation/", "GET /api/v5/whatsapp/get-template-client/{number}")
+    if number is None:
+        yield from (Checked(destination.name, call, "not asked", "no whatsapp.numbers") for call in calls)
+        return
+
+    def numbers() -> str:
+        found = msg91.whatsapp_numbers()
+        if number not in {one.number for one in found}:
+            raise _Differs(f"{len(found)} numbers, and {mask(number)} is not among them")
+        return f"{len(found)} numbers, {mask(number)} among them"
+
+    def templates() -> str:
+        found = msg91.whatsapp_templates(number)
+        if any(not (one.name and one.language and one.status) for one in found):
+            raise _Differs("name, language or status of a template have other names")
+        approved = sum(one.status == "approved" for one in found)
+        return f"{len(found)} templates, each language by itself, {approved} approved"
+
+    yield from (_checked(destination.name, *each) for each in zip(calls, (numbers, templates), strict=True))
 
 
 def _questions(msg91: Msg91) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -46,6 +46,11 @@ def send(
     length: Annotated[int | None, typer.Option("--length", min=4, max=9, help="Digits that MSG91 makes.")] = None,
     expiry: Annotated[int | None, typer.Option("--expiry", min=1, max=10_080, help="Minutes it is good for.")] = None,
     sender: Annotated[str, typer.Option("--sender", help="Sender ID.")] = "",
+    email: Annotated[str, typer.Option("--email", help="Send it to this address, too.")] = "",
+    user_ip: Annotated[str, typer.Option("--user-ip", help="The address of who asked for it.")] = "",
+    unicode: Annotated[bool, typer.Option("--unicode", help="The template is not in the GSM alphabet.")] = False,
+    invisible: Annotated[bool, typer.Option("--invisible", help="For MSG91's verification in mobile apps.")] = False,
+    real_time: Annotated[bool, typer.Option("--real-time", help="Let MSG91 check more first.")] = False,
     var: VarOption = None,
     wait: WaitOption = 20.0,
     destination: DestinationOption = "",
@@ -67,6 +72,11 @@ def send(
         "otpLength": length,
         "otpExpiry": expiry,
         "senderID": sender,
+        "email": email,
+        "userIp": user_ip,
+        "unicode": unicode or None,
+        "invisible": invisible or None,
+        "realTimeResponse": real_time or None,
         "variables": variables_of(var) or None,
     }
     given = {name: value for name, value in fields.items() if value not in (None, "")}

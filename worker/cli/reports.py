@@ -25,7 +25,6 @@ def reports(
 
     Examples:
       msg91-destination reports
-
       msg91-destination reports --destination shop --json
     """
     with connected(data_dir) as connection:

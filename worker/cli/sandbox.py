@@ -6,9 +6,8 @@ import errno
 import ipaddress
 import os
 import secrets
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.panel import Panel
@@ -16,6 +15,17 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from worker.cli.output import fail, is_terminal, print_json, stdout, table
+from worker.cli.sandbox_asking import LOCAL_URL, AsJson, Token, Url, ask
+from worker.cli.sandbox_callbacks import (
+    CALLBACKS_HELP,
+    INBOUND_HELP,
+    REPORT_HELP,
+    callbacks,
+    checked_callbacks,
+    inbound,
+    report,
+)
+from worker.sandbox.callbacks.settings import SECRET_VARIABLE
 from worker.sandbox.client import SandboxClient
 from worker.sandbox.errors import SandboxError
 from worker.sandbox.faults import KINDS, read_fault
@@ -30,9 +40,6 @@ from worker.sandbox.settings import (
 )
 from worker.sandbox.stand_in import StandIn
 
-#: Environment variable with the address of the sandbox that `fault` and `requests` speak to.
-URL_VARIABLE = "MSG91_SANDBOX_URL"
-
 _KINDS = "\n".join(f"  {kind.example:<21}{kind.summary}" for kind in KINDS.values())
 
 _SANDBOX_HELP = f"""Run a stand-in for MSG91: its wire format, its refusals, and faults on demand.
@@ -45,6 +52,7 @@ Examples:
   msg91-destination sandbox --record requests.ndjson
   msg91-destination sandbox --latency 50-200 --rate 50/s --fault 503,p=0.05
   msg91-destination sandbox fault 429,retry-after=5,count=10
+  msg91-destination sandbox --callback to=http://127.0.0.1:8080/v1/callbacks/shop
   msg91-destination sandbox requests --last 5
 
 \b
@@ -99,14 +107,9 @@ app = typer.Typer(help=_SANDBOX_HELP, invoke_without_command=True, rich_markup_m
 fault_app = typer.Typer(help=_FAULT_HELP, cls=_FaultGroup, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(fault_app, name="fault")
 
-Url = Annotated[str, typer.Option("--url", envvar=URL_VARIABLE, help="Address of the running sandbox.")]
-Token = Annotated[
-    str | None,
-    typer.Option("--token", envvar=TOKEN_VARIABLE, help="Its control token, where it listens beyond this machine."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-_LOCAL_URL = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
+app.command("callbacks", help=CALLBACKS_HELP)(callbacks)
+app.command("report", help=REPORT_HELP)(report)
+app.command("inbound", help=INBOUND_HELP)(inbound)
 
 
 @app.callback()
@@ -141,6 +144,13 @@ def sandbox(
     unknown_template: Annotated[
         list[str] | None, typer.Option(help="A template id not to know; may be given again.")
     ] = None,
+    callback: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SETTING",
+            help="Post delivery reports, like to=http://…; may be given again. See: sandbox callbacks --help.",
+        ),
+    ] = None,
     duplicate_window: Annotated[
         float,
         typer.Option(min=0, help="Seconds in which the same request again is refused with code 311; 0: never."),
@@ -163,6 +173,8 @@ def sandbox(
         templates=None if template is None else tuple(template),
         unknown_templates=tuple(unknown_template or ()),
         faults=tuple(faults),
+        callbacks=checked_callbacks(callback),
+        callback_secret=os.environ.get(SECRET_VARIABLE),
         duplicate_window=duplicate_window,
         seed=seed,
         fsync=fsync,
@@ -182,12 +194,12 @@ def sandbox(
 @fault_app.command("add")
 def add(
     specs: Annotated[list[str], typer.Argument(metavar="FAULT...", help="Faults, like 503,p=0.1.")],
-    url: Url = _LOCAL_URL,
+    url: Url = LOCAL_URL,
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """Add faults to a running sandbox: all of them, or none where one cannot be read."""
-    added = _ask(lambda: _add(SandboxClient(url, token), specs))
+    added = ask(lambda: _add(SandboxClient(url, token), specs))
     if as_json:
         print_json(added)
     else:
@@ -195,9 +207,9 @@ def add(
 
 
 @fault_app.command("list")
-def list_(url: Url = _LOCAL_URL, token: Token = None, as_json: AsJson = False) -> None:
+def list_(url: Url = LOCAL_URL, token: Token = None, as_json: AsJson = False) -> None:
     """List the standing faults and how often each has hit."""
-    standing = _ask(lambda: SandboxClient(url, token).faults())
+    standing = ask(lambda: SandboxClient(url, token).faults())
     if as_json:
         print_json(standing)
     elif not standing:
@@ -212,12 +224,12 @@ def list_(url: Url = _LOCAL_URL, token: Token = None, as_json: AsJson = False) -
 @fault_app.command("clear")
 def clear(
     number: Annotated[int | None, typer.Argument(min=1, help="Only the fault with this number.")] = None,
-    url: Url = _LOCAL_URL,
+    url: Url = LOCAL_URL,
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """Take every fault away, or one."""
-    cleared = _ask(lambda: SandboxClient(url, token).clear_faults(number))
+    cleared = ask(lambda: SandboxClient(url, token).clear_faults(number))
     if as_json:
         print_json({"cleared": cleared})
     else:
@@ -231,7 +243,7 @@ def requests(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Read this record instead of asking a sandbox."),
     ] = None,
-    url: Url = _LOCAL_URL,
+    url: Url = LOCAL_URL,
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
@@ -239,7 +251,7 @@ def requests(
     lines = (
         [masked(line) for line in last_lines(record, last)]
         if record is not None
-        else _ask(lambda: SandboxClient(url, token).requests(last))
+        else ask(lambda: SandboxClient(url, token).requests(last))
     )
     if as_json:
         print_json(lines)
@@ -256,15 +268,17 @@ def requests(
 def _row(line: dict[str, Any]) -> tuple[Any, ...]:
     messages = line["messages"]
     taken = Text("yes", "green") if line["taken"] else Text("no", "yellow")
+    if "post" in line:  # a report that went out, not a request that came in
+        taken = Text("", "")
     return (
         line["time"][11:23],
         line["kind"],
         len(messages),
         messages[0]["to"] if messages else "",
         taken,
-        line["status"],
+        line["status"] or "",
         line["code"] or "",
-        " ".join(line["faults"]),
+        " ".join([*line["faults"], *([line["error"]] if line.get("error") else [])]),
     )
 
 
@@ -277,17 +291,6 @@ def _add(client: SandboxClient, specs: list[str]) -> list[dict[str, Any]]:
     for spec in specs:
         read_fault(spec)
     return client.add_faults(*specs)
-
-
-_T = TypeVar("_T")
-
-
-def _ask(call: Callable[[], _T]) -> _T:
-    try:
-        return call()
-    except SandboxError as wrong:
-        hint = "start one with: msg91-destination sandbox" if "no sandbox answers" in str(wrong) else None
-        fail(str(wrong), hint)
 
 
 def _control_token(host: str) -> str | None:
@@ -308,6 +311,7 @@ def _announce(url: str, stand_in: StandIn) -> None:
         f"record   {stand_in.recorder.path}{kept}",
         f"authkey  {' '.join(settings.authkeys)}",
     ]
+    lines += [f"reports  {setting}" for setting in stand_in.outbox.callbacks.shown()]
     lines += [f"fault    {one['fault']}" for one in stand_in.faults.summary()]
     if settings.faults:
         lines.append(f"seed     {stand_in.seed}")
@@ -324,6 +328,7 @@ def _announce_json(url: str, stand_in: StandIn) -> None:
             "record": str(stand_in.recorder.path),
             "authkeys": stand_in.settings.authkeys,
             "faults": [one["fault"] for one in stand_in.faults.summary()],
+            "callbacks": stand_in.outbox.callbacks.shown(),
             "seed": stand_in.seed,
         }
     )

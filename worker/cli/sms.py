@@ -8,7 +8,17 @@ import typer
 from rich.text import Text
 
 from worker.cli.connection import DataDir
-from worker.cli.gate import CONTEXT, DestinationOption, VarOption, WaitOption, account, chosen, hand_over, variables_of
+from worker.cli.gate import (
+    CONTEXT,
+    DestinationOption,
+    VarOption,
+    WaitOption,
+    account,
+    chosen,
+    hand_over,
+    items_in,
+    variables_of,
+)
 from worker.cli.operating import JsonOption
 from worker.cli.output import Exit, fail, print_json, stdout, table, warn
 from worker.msg91.templates import TemplateVersion, fill_template
@@ -24,7 +34,7 @@ app = typer.Typer(
 
 @app.command("send")
 def send(
-    phone: Annotated[str, typer.Argument(help="The recipient's number.")],
+    phone: Annotated[str, typer.Argument(metavar="[PHONE]", help="The recipient's number.")] = "",
     message: Annotated[str, typer.Option("--message", "-m", help="Free text.")] = "",
     template: Annotated[
         str, typer.Option("--template", "-t", help="A Flow template instead; `default` takes the destination's.")
@@ -45,34 +55,46 @@ def send(
         int | None, typer.Option("--short-url-expiry", min=1, help="Seconds that they work.")
     ] = None,
     real_time: Annotated[bool, typer.Option("--real-time", help="Let MSG91 check more first (template).")] = False,
+    file: Annotated[
+        str,
+        typer.Option("--file", "-f", help="Many: JSON objects of phone, and message or variables; - is stdin."),
+    ] = "",
     wait: WaitOption = 20.0,
     destination: DestinationOption = "",
     json_: JsonOption = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Send one message: free text, or a template with its variables.
+    """Send a message, or those of a file: free text, or a template with its variables.
 
-    It goes the way of all messages: recorded, limited, retried.
+    A file has objects of the fields; options fill in what an object leaves out. Messages that differ in nothing
+    but number, text and variables share requests. They go the way of all messages: recorded, limited, retried.
 
     Exit codes: 0 accepted, or on its way; 1 refused or in doubt; 2 it cannot be sent so.
 
     Examples:
       msg91-destination sms send +918818888758 -m "Your order has shipped"
       msg91-destination sms send +918818888758 -t 61e8f2a3b4c5d6e7f8091a2b -v name=Ada -v order=42
+      msg91-destination sms send --file people.ndjson --sender MSGIND
     """
-    if bool(message) == bool(template):
+    if bool(phone) == bool(file):
+        fail("give either PHONE or --file")
+    if (message and template) or not (message or template or file):
         fail("give either --message or --template")
-    fields: dict[str, Any] = {"phone": phone, "senderID": sender or None}
-    if message:
+    variables = variables_of(var)
+    fields: dict[str, Any] = {"phone": phone, "senderID": sender}
+    if not template:
         fields |= {"message": message, "route": route, "country": country, "dltTemplateId": dlt_template}
         fields |= {"campaign": campaign, "schtime": at, "flash": flash or None, "unicode": unicode}
     else:
-        fields |= {"templateId": "" if template == "default" else template, "variables": variables_of(var) or None}
+        fields |= {"templateId": "" if template == "default" else template, "variables": variables or None}
         fields |= {"shortUrl": short_url or None, "shortUrlExpiry": short_url_expiry}
         fields |= {"realTimeResponse": real_time or None}
     given = {name: value for name, value in fields.items() if value not in (None, "")}
-    action = "send_sms" if message else "send_flow_sms"
-    hand_over(chosen(destination), action, [given], wait=wait, data_dir=data_dir, json_=json_)
+    items = [given | one for one in items_in(file)] if file else [given]
+    if template and variables:
+        items = [{**one, "variables": variables | (one.get("variables") or {})} for one in items]
+    action = "send_flow_sms" if template else "send_sms"
+    hand_over(chosen(destination), action, items, wait=wait, data_dir=data_dir, json_=json_)
 
 
 @app.command("templates")

@@ -7,7 +7,7 @@ import shlex
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from worker import __version__
 from worker.cli.output import Exit, fail, stdout, warn
+from worker.cli.sandbox_callbacks import checked_callbacks
 from worker.configuration import ConfigurationError
 from worker.delivery import Schedule, State, StoreUnavailable, read_counts
 from worker.destinations import Destinations, load_destinations
@@ -25,6 +26,7 @@ from worker.intake.write_key import kept_write_key
 from worker.logs import configure_logging
 from worker.machine import Machine, towards
 from worker.runtime import Core, open_core
+from worker.sandbox.callbacks.settings import SECRET_VARIABLE, read_callbacks
 from worker.sandbox.errors import SandboxError
 from worker.sandbox.settings import DEFAULT_AUTHKEY, DEFAULT_PORT
 from worker.settings import Settings, load_settings, variable_of
@@ -58,6 +60,14 @@ def up(
     sandbox_port: Annotated[
         int, typer.Option("--sandbox-port", min=0, max=65535, help="Its port; 0 takes a free one.")
     ] = DEFAULT_PORT,
+    sandbox_callback: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SETTING",
+            help="Have it post delivery reports: to=door takes them to the HTTP door that runs here; "
+            "may be given again. See: sandbox callbacks --help.",
+        ),
+    ] = None,
     intake: Annotated[bool, typer.Option("--intake/--no-intake", help="Take events over HTTP too.")] = True,
     intake_port: Annotated[
         int | None,
@@ -79,8 +89,11 @@ def up(
 
     Examples:
       msg91-destination up --sandbox
+      msg91-destination up --sandbox --sandbox-callback to=door --sandbox-callback delay=1-5
       MSG91_AUTHKEY=… msg91-destination up --data-dir /var/lib/msg91-destination --processes 2
     """
+    if sandbox_callback and not sandbox:
+        fail("--sandbox-callback: there is no sandbox without --sandbox")
     environ, settings, destinations = _configured(sandbox=sandbox, port=sandbox_port)
     configure_logging(settings.log_level, settings.log_format)
     plan = _Plan(
@@ -91,12 +104,14 @@ def up(
         processes=processes or settings.processes,
         concurrency=concurrency or settings.concurrency,
         sandbox_port=sandbox_port if sandbox else None,
+        sandbox_callbacks=tuple(sandbox_callback or ()),
         intake_port=(settings.intake_port if intake_port is None else intake_port) if intake else None,
     )
     if data_dir is not None and settings.redis_url is not None:
         warn("REDIS_URL names the store: what it holds is not in --data-dir")
     with ExitStack() as stack:
         door = None if plan.intake_port is None else stack.enter_context(_door(plan, plan.intake_port))
+        plan = replace(plan, sandbox_callbacks=_callbacks(plan, door))
         signals, machine = stack.enter_context(StopSignals()), stack.enter_context(Machine())
         try:
             code = _run(plan, machine, signals, door)
@@ -116,6 +131,7 @@ class _Plan:
     processes: int
     concurrency: int
     sandbox_port: int | None
+    sandbox_callbacks: tuple[str, ...]
     intake_port: int | None
 
 
@@ -150,6 +166,19 @@ def _configured(*, sandbox: bool, port: int) -> tuple[Mapping[str, str], Setting
     return environ, settings, destinations
 
 
+def _callbacks(plan: _Plan, door: socket.socket | None) -> tuple[str, ...]:
+    """The settings of callbacks, checked; ``to=door`` is the address of the door that runs here."""
+    given = list(plan.sandbox_callbacks)
+    if "to=door" in given:
+        if door is None:
+            fail("--sandbox-callback to=door: there is no door with --no-intake")
+        address = url_of(door).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+        given = [
+            f"to={address}/v1/callbacks/{plan.destinations.names[0]}" if one == "to=door" else one for one in given
+        ]
+    return checked_callbacks(given)
+
+
 def _door(plan: _Plan, port: int) -> socket.socket:
     try:
         return bind(plan.settings.intake_host, port)
@@ -165,7 +194,12 @@ def _run(plan: _Plan, machine: Machine, signals: StopSignals, door: socket.socke
     core = open_core(plan.settings, store_url)
     environ = {**plan.environ, "REDIS_URL": store_url}
     if plan.sandbox_port is not None:
-        sandbox = machine.start_sandbox(port=plan.sandbox_port, record=plan.data_dir / SANDBOX_RECORD)
+        sandbox = machine.start_sandbox(
+            port=plan.sandbox_port,
+            record=plan.data_dir / SANDBOX_RECORD,
+            callbacks=plan.sandbox_callbacks,
+            callback_secret=os.environ.get(SECRET_VARIABLE),
+        )
         environ = towards(sandbox.url, sandbox.authkey, environ)
     machine.start_workers(
         processes=plan.processes,
@@ -227,6 +261,8 @@ def _lines(plan: _Plan, machine: Machine) -> Iterator[tuple[str, str]]:
         yield "destination", f"{one.name} → {url} ({one.mode}, from {plan.destinations.origin})"
     if machine.sandbox is not None:
         yield "record", f"{machine.sandbox.record}: every request as MSG91 would have got it"
+        for setting in read_callbacks(plan.sandbox_callbacks).shown():
+            yield "reports", setting
 
 
 def _first_steps(plan: _Plan, machine: Machine) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -26,6 +25,7 @@ from worker.cli.whatsapp_account import (
     fetched_from,
     unread,
 )
+from worker.cli.whatsapp_fields import session_fields, template_fields
 from worker.cli.whatsapp_templates import templates_app
 from worker.delivery import Kind, State, delivery_key, new_id
 from worker.destinations import Destination
@@ -93,7 +93,10 @@ def send(
     template: Annotated[str, typer.Option("--template", "-t", help="Send this template.")] = "",
     language: Annotated[str, typer.Option("--language", "-l", help="Its language code.")] = "",
     body: Annotated[list[str] | None, typer.Option("--body", "-b", help="A variable; repeat it, in order.")] = None,
-    header: Annotated[str, typer.Option("--header", help="text=…, image=URL, video=URL, document=URL.")] = "",
+    header: Annotated[
+        str, typer.Option("--header", help="text=…, image=URL, video=URL, document=URL, location=LAT,LONG[,NAME].")
+    ] = "",
+    filename: Annotated[str, typer.Option("--filename", help="What a document is called.")] = "",
     button: Annotated[
         list[str] | None,
         typer.Option("--button", help="url=…, quick_reply=… or copy_code=…, by position; - takes nothing."),
@@ -101,6 +104,13 @@ def send(
     offer_ends: Annotated[str, typer.Option("--offer-ends", help="When a limited-time offer ends (ISO 8601).")] = "",
     text: Annotated[str, typer.Option("--text", help="Send this text, to somebody who wrote within 24 hours.")] = "",
     media: Annotated[str, typer.Option("--media", help="Send a file so: image=URL, document=URL, …")] = "",
+    location: Annotated[str, typer.Option("--location", help="Send this place: LAT,LONG[,NAME].")] = "",
+    interactive: Annotated[
+        Path | None, typer.Option("--interactive", help="Send Meta's interactive object of this file (YAML or JSON).")
+    ] = None,
+    contact: Annotated[
+        Path | None, typer.Option("--contact", help="Send Meta's contact object of this file (YAML or JSON).")
+    ] = None,
     from_: FromOption = "",
     test: Annotated[bool, typer.Option("--test", help="Send it now, and show MSG91's answer whole.")] = False,
     wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for its fate.")] = 10.0,
@@ -120,7 +130,15 @@ def send(
       msg91-destination whatsapp send +918818888758 --text "Your order left this morning." --test
     """
     chosen = chosen_destination(destination)
-    fields = _fields(phone, template, language, body or [], header, button or [], offer_ends, text, media, from_)
+    fields: dict[str, Any] = {"phone": phone, "integratedNumber": from_}
+    if bool(template) == bool(text or media or location or interactive or contact):
+        fail("give either --template, or what a session message has: --text, --media, --location, …")
+    if template:
+        fields |= {"template": template, "language": language, "offerEnds": offer_ends}
+        fields |= template_fields(body or [], header, filename, button or [])
+    else:
+        fields |= session_fields(text, media, filename, location, interactive, contact)
+    fields = {name: value for name, value in fields.items() if value not in (None, "", [])}
     action = ACTIONS[TEMPLATE if template else SESSION]
     try:
         prepared = action.prepare(fields, chosen.context)
@@ -132,41 +150,6 @@ def send(
         _test(chosen, action.name, prepared, json_=json_)
     else:
         _hand_over(chosen, action.name, fields, wait, data_dir, json_=json_)
-
-
-def _fields(
-    phone: str,
-    template: str,
-    language: str,
-    body: Sequence[str],
-    header: str,
-    buttons: Sequence[str],
-    offer_ends: str,
-    text: str,
-    media: str,
-    from_: str,
-) -> dict[str, Any]:
-    if bool(template) == bool(text or media):
-        fail("give either --template, or --text and --media")
-    fields: dict[str, Any] = {"phone": phone, "integratedNumber": from_ or None}
-    if not template:
-        kind, address = _pair(media, "--media") if media else ("", "")
-        fields |= {"text": text or None, "type": kind or None, "mediaUrl": address or None}
-    else:
-        fields |= {"template": template, "language": language or None, "body": list(body), "offerEnds": offer_ends}
-        if header:
-            fields["header"] = dict(zip(("type", "value"), _pair(header, "--header"), strict=True))
-        fields["buttons"] = [
-            None if one == "-" else dict(zip(("type", "value"), _pair(one, "--button"), strict=True)) for one in buttons
-        ]
-    return {name: value for name, value in fields.items() if value not in (None, "", [])}
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    kind, equals, value = text.partition("=")
-    if not equals or not kind or not value:
-        fail(f"{option}: expected KIND=VALUE, such as image=https://example.com/a.png")
-    return kind, value
 
 
 def _test(destination: Destination, name: str, prepared: Prepared, *, json_: bool) -> None:

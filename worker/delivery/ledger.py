@@ -36,7 +36,7 @@ class Slip:
     key: str
     message_id: str
     mapping: str
-    recipient: str = ""
+    recipient: str = field(default="", repr=False)
 
 
 @dataclass(slots=True)

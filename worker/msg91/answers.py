@@ -93,8 +93,7 @@ def read_answer(
         complete: False when the body was cut off; only what proves itself complete is then believed.
         elapsed: seconds the request took, kept in the answer.
     """
-    body = _decoded(body, headers.get("content-encoding", ""))
-    text = body.decode("utf-8", "replace").strip("\ufeff \t\r\n\0")
+    text = text_of_body(unpacked(body, headers.get("content-encoding", ""), MAX_BODY))
     parsed = _parse(text)
     retry_after = retry_after_of(headers, now)
     common: dict[str, Any] = {"status": status, "body": mask_numbers(text[:MAX_EXCERPT]), "elapsed": elapsed}
@@ -182,14 +181,19 @@ def _if_waiting(klass: AnswerClass, retry_after: float | None) -> float | None:
     return retry_after if klass in (AnswerClass.RETRY, AnswerClass.THROTTLED) else None
 
 
-def _decoded(body: bytes, encoding: str) -> bytes:
-    """Undo gzip or deflate (asked not to, some gateways compress all the same), never beyond `MAX_BODY`."""
+def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
+    """Undo gzip or deflate (asked not to, some gateways compress all the same), never beyond ``limit`` bytes."""
     if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
         return body
     try:
-        return zlib.decompressobj(wbits=47).decompress(body, MAX_BODY)
+        return zlib.decompressobj(wbits=47).decompress(body, limit)
     except zlib.error:
         return body
+
+
+def text_of_body(body: bytes) -> str:
+    """The text of a body, without a byte order mark and what else stands around it."""
+    return body.decode("utf-8", "replace").strip("\ufeff \t\r\n\0")
 
 
 def _parse(text: str) -> Any:

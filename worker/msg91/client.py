@@ -7,13 +7,13 @@ import re
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import httpx
 import orjson
 
-from worker.msg91.answers import Answer, AnswerClass, read_answer
+from worker.msg91.answers import Answer, AnswerClass, read_answer, text_of_body
 from worker.msg91.errors import ClientSettingError
 from worker.msg91.http import HttpClient, Request
 
@@ -36,8 +36,8 @@ class Fetched:
     """
 
     answer: Answer
-    document: Any
-    body: bytes
+    document: Any = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class Msg91Client(HttpClient):
@@ -133,7 +133,7 @@ class Msg91Client(HttpClient):
         """
         answer, body = self.exchange(request, deadline, None, limit)
         try:
-            document = orjson.loads(body)
+            document = orjson.loads(text_of_body(body))
         except orjson.JSONDecodeError:
             document = None
         return Fetched(answer, document, body)

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from worker.msg91.answers import MAX_BODY, Answer, AnswerClass, mask_numbers
+from worker.msg91.answers import MAX_BODY, Answer, AnswerClass, mask_numbers, unpacked
 from worker.msg91.network import Exchange, HandedBack, NameNotResolved, NothingWritten, TlsFailed
 from worker.msg91.pool import PoolClosed
 from worker.msg91.transport import EXCHANGE, ForeignTransport, PooledTransport
@@ -49,7 +49,7 @@ _TOLD: Final = (NameNotResolved, TlsFailed, httpx.NetworkError, httpx.ProxyError
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, without what proves who sends it to MSG91 (the authkey).
+    """A request, without what proves who sends it to MSG91 (the authkey). Its text form shows nobody and no text.
 
     Attributes:
         method: ``POST`` or ``GET``.
@@ -65,9 +65,9 @@ class Request:
 
     method: str
     path: str
-    body: bytes | None = None
-    query: Mapping[str, str] | None = None
-    headers: Mapping[str, str] | None = None
+    body: bytes | None = field(default=None, repr=False)
+    query: Mapping[str, str] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
     sample: dict[str, Any] = field(default_factory=dict)
     empty_is_success: bool = False
     receiver: str = ""
@@ -266,7 +266,7 @@ class HttpClient(ABC):
                     break
         except _FAILURE_TYPES:
             complete = False
-        body = b"".join(chunks)[:limit]
+        body = unpacked(b"".join(chunks)[:limit], headers.pop("content-encoding", ""), limit)
         for secret in self._secrets:
             body = body.replace(secret.encode(), b"***")
         elapsed = time.monotonic() - start

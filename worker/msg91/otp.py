@@ -31,6 +31,10 @@ class Verified(StrEnum):
     """MSG91 said something else; `Verification.answer` has its words."""
 
 
+#: Words that turn "verified" into its opposite, should a success ever come with them.
+_DENIAL: Final = re.compile(r"\b(not|never|fail\w*|could)\b|unverified")
+
+
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What became of a verification.
@@ -87,12 +91,13 @@ def read(answer: Answer, document: Any) -> Verified:
         CallRefused: they are about the account, or there is no answer.
     """
     fields = document if isinstance(document, dict) else {}
-    said_success = str(fields.get("type")).casefold() == "success"
-    text = " ".join(str(fields.get("message") or "").replace("_", " ").split()).casefold()
+    said_success = any(str(fields.get(key)).casefold() == "success" for key in ("type", "status"))
+    said = next((fields[key] for key in ("message", "msg", "errors") if isinstance(fields.get(key), str)), "")
+    text = " ".join(said.replace("_", " ").split()).casefold()
     for pattern, result in _RESULTS:
         if pattern.search(text):
             return result
-    if said_success and (not text or "verified" in text):
+    if said_success and (not text or ("verified" in text and not _DENIAL.search(text))):
         return Verified.VERIFIED
     if answer.klass in (AnswerClass.REQUEST, AnswerClass.RECIPIENT, AnswerClass.ACCEPTED):
         return Verified.UNKNOWN

@@ -75,18 +75,35 @@ def objects_in(value: Any) -> list[dict[str, Any]]:
 def pages(read: Any, *, size: int, first: int = 1) -> Iterator[dict[str, Any]]:
     """Go through the pages of a list to its end.
 
+    Nobody has said how many items MSG91 gives at most, nor that it minds the number of a page. So a page that is not
+    full ends the list only when an earlier one was longer, and so does a page that came before.
+
     Args:
         read: called with the number of a page; gives its items and how many there are in all (None: not said).
-        size: items of a full page.
+        size: items that are asked for.
         first: number of the first page.
     """
     seen = 0
+    longest = size
+    before: list[dict[str, Any]] | None = None
     for number in range(first, first + MAX_PAGES):
-        items, total = read(number)
+        try:
+            items, total = read(number)
+        except CallRefused as refusal:
+            if before is not None and longest < size and refusal.answer.klass is AnswerClass.REQUEST:
+                return  # the page before was the last one, and asking for another is an error there
+            raise
+        if not items or items == before:
+            return
         yield from items
         seen += len(items)
-        if not items or (seen >= total if total is not None else len(items) < size):
+        if total is not None:
+            if seen >= total:
+                return
+        elif before is not None and len(items) < longest:
             return
+        longest = min(size, len(items)) if before is None else longest
+        before = items
 
 
 def text_of(item: dict[str, Any], *names: str) -> str:

@@ -11,6 +11,7 @@ import sys
 
 import orjson
 
+from worker.sandbox.callbacks.settings import SECRET_VARIABLE
 from worker.sandbox.errors import SandboxError
 from worker.sandbox.server import serve
 from worker.sandbox.settings import TOKEN_VARIABLE, Settings
@@ -30,7 +31,8 @@ def main(arguments: list[str]) -> int:
     """Run until told to stop; 2 where it cannot start."""
     try:
         text = arguments[0] if arguments else "{}"
-        serve(Settings.from_json(text, control_token=os.environ.get(TOKEN_VARIABLE)), _tell)
+        token, secret = os.environ.get(TOKEN_VARIABLE), os.environ.get(SECRET_VARIABLE)
+        serve(Settings.from_json(text, control_token=token, callback_secret=secret), _tell)
     except (SandboxError, OSError, ValueError, TypeError) as wrong:
         _print({"error": str(wrong)})
         return 2

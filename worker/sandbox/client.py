@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from worker.sandbox.control import PREFIX, TOKEN_HEADER
-from worker.sandbox.errors import FaultError, SandboxUnreachableError
+from worker.sandbox.errors import CallbackError, FaultError, SandboxError, SandboxUnreachableError
 
 _TIMEOUT = 10.0  # seconds
 
@@ -55,7 +55,57 @@ class SandboxClient:
         lines: list[dict[str, Any]] = self._call("GET", f"/requests?last={last}")["requests"]
         return lines
 
-    def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+    def callbacks(self) -> dict[str, Any]:
+        """Tell how it calls back, what is owed and what was done."""
+        return self._call("GET", "/callbacks")
+
+    def set_callbacks(self, *settings: str, secret: str | None = None) -> dict[str, Any]:
+        """Tell it how to call back, in place of what it was told before; what is owed stays owed.
+
+        Args:
+            settings: Each written ``NAME=VALUE``.
+            secret: What callbacks bring to prove who they are.
+
+        Raises:
+            CallbackError: one of them cannot be read, or they do not go together.
+            SandboxUnreachableError: no sandbox answers at the address.
+        """
+        return self._call("PUT", "/callbacks", {"settings": list(settings), "secret": secret}, CallbackError)
+
+    def stop_callbacks(self) -> int:
+        """Call nothing back any more; gives how many calls and held messages were owed."""
+        cleared: int = self._call("DELETE", "/callbacks")["cleared"]
+        return cleared
+
+    def report(self, **which: Any) -> int:
+        """Post reports on demand, as `worker.sandbox.callbacks.asking.ask_reports` reads it.
+
+        Returns:
+            How many messages they are of; they are posted after this returns.
+
+        Raises:
+            CallbackError: there is no such message, or no such report of it.
+        """
+        messages: int = self._call("POST", "/reports", which, CallbackError)["messages"]
+        return messages
+
+    def inbound(self, sender: str, text: str = "", **more: str) -> str:
+        """Post an inbound WhatsApp message and give its id; it is posted after this returns.
+
+        Args:
+            sender: Who it is from.
+            text: What it says.
+            more: Further fields of `worker.sandbox.callbacks.inbound.Inbound`.
+
+        Raises:
+            CallbackError: something in it is missing or wrong.
+        """
+        said: str = self._call("POST", "/inbound", {"from": sender, "text": text, **more}, CallbackError)["id"]
+        return said
+
+    def _call(
+        self, method: str, path: str, body: object = None, refusal: type[SandboxError] = FaultError
+    ) -> dict[str, Any]:
         parts = urlsplit(self.url)
         if parts.scheme != "http" or not parts.hostname:
             raise SandboxUnreachableError(
@@ -75,5 +125,5 @@ class SandboxClient:
             return answer
         said = answer.get("error") if isinstance(answer, dict) else None
         if response.status == 400:
-            raise FaultError(said or "the sandbox did not understand")
+            raise refusal(said or "the sandbox did not understand")
         raise SandboxUnreachableError(f"{self.url} answered {response.status}: {said or 'this is no sandbox'}")

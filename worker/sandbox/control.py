@@ -6,6 +6,7 @@ its own. A sandbox that has a control token asks everyone for it; one on other a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from hmac import compare_digest
@@ -13,8 +14,10 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.sandbox.answers import JSON, Reply, json_reply
+from worker.sandbox.callbacks.asking import ask_inbound, ask_reports
+from worker.sandbox.callbacks.settings import read_callbacks
 from worker.sandbox.calls import Call
-from worker.sandbox.errors import FaultError
+from worker.sandbox.errors import CallbackError, FaultError
 from worker.sandbox.record import last_lines, masked
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def answer_control(call: Call, client: str, stand_in: StandIn) -> Reply:
         return _refuse(404, f"no such control endpoint; there are: {known}")
     try:
         return handler(call, rest, stand_in)
-    except FaultError as wrong:
+    except (FaultError, CallbackError) as wrong:
         return _refuse(400, str(wrong))
 
 
@@ -121,6 +124,35 @@ def _set_whatsapp(call: Call, rest: str, stand_in: StandIn) -> Reply:
     return _show_whatsapp(call, rest, stand_in)
 
 
+def _show_callbacks(_call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    return _show(stand_in.outbox.summary())
+
+
+def _set_callbacks(call: Call, rest: str, stand_in: StandIn) -> Reply:
+    texts, secret = call.fields.get("settings"), call.fields.get("secret")
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        return _refuse(400, 'the body must be {"settings": ["to=http://…", "delay=1-3", …], "secret": "…" or null}')
+    if secret is not None and not isinstance(secret, str):
+        return _refuse(400, "secret: expected text or null")
+    stand_in.outbox.callbacks = read_callbacks(texts, secret)
+    return _show_callbacks(call, rest, stand_in)
+
+
+def _stop_callbacks(_call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    stand_in.outbox.callbacks = read_callbacks(())
+    return _show({"cleared": stand_in.outbox.clear()})
+
+
+def _report(call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    posted = ask_reports(call.fields, stand_in.outbox, stand_in.recorder.path, time.time())
+    return _show({"messages": posted})
+
+
+def _inbound(call: Call, _rest: str, stand_in: StandIn) -> Reply:
+    numbers = stand_in.provider.whatsapp.numbers
+    return _show({"id": ask_inbound(call.fields, stand_in.outbox, numbers[0] if numbers else "", time.time())})
+
+
 _HANDLERS: Final[dict[tuple[str, str], Callable[[Call, str, StandIn], Reply]]] = {
     ("GET", ""): _about,
     ("GET", "health"): _health,
@@ -133,6 +165,11 @@ _HANDLERS: Final[dict[tuple[str, str], Callable[[Call, str, StandIn], Reply]]] =
     ("PUT", "templates"): _set_templates,
     ("GET", "whatsapp"): _show_whatsapp,
     ("PUT", "whatsapp"): _set_whatsapp,
+    ("GET", "callbacks"): _show_callbacks,
+    ("PUT", "callbacks"): _set_callbacks,
+    ("DELETE", "callbacks"): _stop_callbacks,
+    ("POST", "reports"): _report,
+    ("POST", "inbound"): _inbound,
 }
 
 

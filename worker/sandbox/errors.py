@@ -4,6 +4,7 @@
 
     SandboxError
     ├── FaultError            a fault that cannot be read; the text says how to write it
+    ├── CallbackError         a setting of callbacks, or something asked of them, that cannot be
     ├── SandboxUnreachableError    nothing answers at the sandbox's address, or something else does
     └── SandboxStartError     the sandbox's process ended before it answered
 """
@@ -17,6 +18,10 @@ class SandboxError(Exception):
 
 class FaultError(SandboxError):
     """A fault that cannot be read; the message names the part at fault and what is expected there."""
+
+
+class CallbackError(SandboxError):
+    """A setting of callbacks that cannot be read, or a report that cannot be posted; the message says why."""
 
 
 class SandboxUnreachableError(SandboxError):

@@ -50,6 +50,25 @@ def _numbers() -> dict[str, Fault]:
     return {number: read_fault(text) for number, text in faults.items()}
 
 
+#: Last two digits (area code 207) → what becomes of a message that was taken, or how its reports come. Those of
+#: outcomes are the numbers of SMS statuses.
+REPORT_ENDINGS: Final[dict[str, str]] = {
+    "01": "delivered",
+    "02": "failed",
+    "09": "dnd",
+    "16": "rejected",
+    "17": "blocked",
+    "25": "rejected-25",
+    "26": "undocumented",
+    "31": "lost",
+    "32": "late",
+    "33": "twice",
+    "34": "disorder",
+    "35": "held",
+}
+#: Digits with country code → the same.
+REPORTS: Final[dict[str, str]] = {f"120755501{last}": what for last, what in REPORT_ENDINGS.items()}
+
 #: Digits with country code → the fault it stands for.
 MAGIC: Final[dict[str, Fault]] = _numbers()
 _NUMBERS: Final = MAGIC.keys()

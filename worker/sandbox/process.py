@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 
 import orjson
 
+from worker.sandbox.callbacks.settings import SECRET_VARIABLE
 from worker.sandbox.client import SandboxClient
 from worker.sandbox.errors import SandboxStartError
 from worker.sandbox.record import read_record
@@ -39,6 +40,8 @@ class Sandbox:
         port: Port on the loopback interface; 0 takes a free one.
         record: The record; ``None`` makes one in a temporary directory that goes with the ``with`` block.
         faults: Faults from the start.
+        callbacks: How it calls back, each setting written ``NAME=VALUE``.
+        callback_secret: What its callbacks bring to prove who they are.
         duplicate_window: Seconds in which an identical request is refused with code 311. A test that counts
             double sends from the record wants 0 here, or must count the refused ones too.
         templates: The template ids it knows; ``None`` takes every id of 24 hexadecimal digits.
@@ -53,6 +56,8 @@ class Sandbox:
         port: int = 0,
         record: str | Path | None = None,
         faults: Sequence[str] = (),
+        callbacks: Sequence[str] = (),
+        callback_secret: str | None = None,
         duplicate_window: float = 10.0,
         templates: Sequence[str] | None = None,
         seed: int | None = None,
@@ -68,12 +73,14 @@ class Sandbox:
             port=port,
             record=str(self.record),
             faults=tuple(faults),
+            callbacks=tuple(callbacks),
             duplicate_window=duplicate_window,
             templates=None if templates is None else tuple(templates),
             seed=seed,
             fsync=fsync,
             stop_with_stdin=True,
         )
+        self._secret = callback_secret
         self._process: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
@@ -118,7 +125,7 @@ class Sandbox:
             stdout=subprocess.PIPE,
             # Ctrl-C at the terminal is for whoever started it, who then stops it in good order.
             start_new_session=True,
-            env={name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE},
+            env=self._environment(),
         )
         said = _first_line(self._process)
         if "url" not in said:
@@ -178,6 +185,32 @@ class Sandbox:
     def stats(self) -> dict[str, Any]:
         """Give the counts of `worker.sandbox.stats.Stats`."""
         return self._client.stats()
+
+    def callbacks(self) -> dict[str, Any]:
+        """Tell how it calls back, what is owed and what was done."""
+        return self._client.callbacks()
+
+    def set_callbacks(self, *settings: str, secret: str | None = None) -> None:
+        """Tell it how to call back; a restart comes back to what it was told at its first start.
+
+        Raises:
+            CallbackError: one of the settings cannot be read, or they do not go together.
+        """
+        self._client.set_callbacks(*settings, secret=secret)
+
+    def report(self, **which: Any) -> int:
+        """Post reports on demand, as `SandboxClient.report`."""
+        return self._client.report(**which)
+
+    def inbound(self, sender: str, text: str = "", **more: str) -> str:
+        """Post an inbound WhatsApp message, as `SandboxClient.inbound`."""
+        return self._client.inbound(sender, text, **more)
+
+    def _environment(self) -> dict[str, str]:
+        """What its process sees: secrets travel here and on no command line."""
+        secrets = {TOKEN_VARIABLE, SECRET_VARIABLE}
+        inherited = {name: value for name, value in os.environ.items() if name not in secrets}
+        return inherited if self._secret is None else {**inherited, SECRET_VARIABLE: self._secret}
 
     @property
     def _client(self) -> SandboxClient:

@@ -28,7 +28,8 @@ from worker.sandbox.calls import CORRELATION, NOT_JSON, Call, Verdict
 _TEXT_LIMIT: Final = 65_536
 _SECRETS: Final = frozenset({"authkey", "tokenauth", "token", "authorization", "cookie"})
 _SECRET_IN_FORM: Final = re.compile(r"(?i)(authkey=)[^&\s]+")
-_MASK: Final = "***"
+#: Stands for what is not written down.
+MASK: Final = "***"
 _OPTIONS: Final = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 
 
@@ -104,14 +105,14 @@ def line_of(
 
 
 def _without_secrets(values: Mapping[str, str]) -> dict[str, str]:
-    return {name: _MASK if name in _SECRETS else value for name, value in values.items()}
+    return {name: MASK if name in _SECRETS else value for name, value in values.items()}
 
 
 def _body(call: Call) -> Any:
     if call.document is NOT_JSON:
-        return _SECRET_IN_FORM.sub(rf"\1{_MASK}", call.body[:_TEXT_LIMIT].decode("utf-8", "replace"))
+        return _SECRET_IN_FORM.sub(rf"\1{MASK}", call.body[:_TEXT_LIMIT].decode("utf-8", "replace"))
     if isinstance(call.document, dict) and "authkey" in call.document:
-        return {**call.document, "authkey": _MASK}
+        return {**call.document, "authkey": MASK}
     # The bytes that came are good JSON; a line break in them would end the line, so that these are rewritten.
     return call.document if b"\n" in call.body or b"\r" in call.body else orjson.Fragment(call.body)
 
@@ -171,8 +172,8 @@ def _without_digits(line: dict[str, Any]) -> dict[str, Any]:
     """Hide the one-time password of a line: in the parameters, the body and the messages."""
     for name in ("query", "body"):
         if isinstance(line.get(name), dict) and "otp" in line[name]:
-            line[name] = {**line[name], "otp": _MASK}
-    line["messages"] = [{**one, "text": _MASK} for one in line["messages"]]
+            line[name] = {**line[name], "otp": MASK}
+    line["messages"] = [{**one, "text": MASK} for one in line["messages"]]
     return line
 
 

@@ -26,6 +26,7 @@ import httptools
 import orjson
 
 from worker.sandbox.answers import Reply, json_reply
+from worker.sandbox.callbacks.postman import Postman
 from worker.sandbox.calls import NOT_JSON, Call
 from worker.sandbox.script import Close, Send, Step, Wait
 from worker.sandbox.settings import Settings
@@ -241,6 +242,7 @@ def serve(settings: Settings, ready: Callable[[str, StandIn], None]) -> StandIn:
 
     Raises:
         FaultError: one of the faults in the settings cannot be read.
+        CallbackError: one of the callbacks cannot.
         OSError: the port is taken, or the record cannot be opened.
     """
     with tempfile.TemporaryDirectory(prefix="msg91-sandbox-") as directory:
@@ -264,9 +266,18 @@ async def _run(stand_in: StandIn, ready: Callable[[str, StandIn], None]) -> None
     _raise_file_limit()
     server = await listen(stand_in)
     host, port = server.sockets[0].getsockname()[:2]
+    posting = asyncio.create_task(Postman(stand_in.outbox, stand_in.recorder).run())
+    posting.add_done_callback(lambda _: stop.set())
     ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", stand_in)
     await stop.wait()
     server.close()
+    posting.cancel()
+    try:
+        await posting
+    except asyncio.CancelledError:
+        pass
+    except ExceptionGroup as wrong:  # the record takes no more
+        raise wrong.exceptions[0] from None
 
 
 async def listen(stand_in: StandIn) -> asyncio.Server:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -30,6 +30,8 @@ class Settings:
         templates: The template ids it knows; ``None`` takes every id of 24 hexadecimal digits.
         unknown_templates: Template ids it never knows, whatever ``templates`` says.
         faults: Faults that stand from the start, as `worker.sandbox.faults.read_fault` reads them.
+        callbacks: How it calls back, as `worker.sandbox.callbacks.settings.read_callbacks` reads it.
+        callback_secret: What its callbacks bring to prove who they are; ``None`` for nothing.
         duplicate_window: Seconds in which an identical request is refused with code 311; 0 switches that off.
         seed: Seed of the faults' dice; ``None`` takes a random one.
         fsync: Force every record to the disk before the answer. Only needed to survive a power cut: what is
@@ -46,20 +48,22 @@ class Settings:
     templates: tuple[str, ...] | None = None
     unknown_templates: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    callbacks: tuple[str, ...] = ()
+    callback_secret: str | None = field(default=None, repr=False)
     duplicate_window: float = 10.0
     seed: int | None = None
     fsync: bool = False
-    control_token: str | None = None
+    control_token: str | None = field(default=None, repr=False)
     stop_with_stdin: bool = False
 
     def to_json(self) -> str:
-        """Write the settings as `from_json` reads them, without the control token."""
+        """Write the settings as `from_json` reads them, without the control token and the secret of callbacks."""
         values: dict[str, Any] = asdict(self)
-        del values["control_token"]
+        del values["control_token"], values["callback_secret"]
         return orjson.dumps(values).decode()
 
     @classmethod
-    def from_json(cls, text: str, *, control_token: str | None = None) -> Settings:
+    def from_json(cls, text: str, *, control_token: str | None = None, callback_secret: str | None = None) -> Settings:
         """Read settings from one JSON object; what it leaves out keeps its default.
 
         Raises:
@@ -69,7 +73,7 @@ class Settings:
         values = orjson.loads(text)
         if not isinstance(values, dict):
             raise TypeError("settings: expected a JSON object")
-        for name in ("authkeys", "templates", "unknown_templates", "faults"):
+        for name in ("authkeys", "templates", "unknown_templates", "faults", "callbacks"):
             if values.get(name) is not None:
                 values[name] = tuple(values[name])
-        return cls(**values, control_token=control_token)
+        return cls(**values, control_token=control_token, callback_secret=callback_secret)

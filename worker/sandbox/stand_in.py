@@ -7,6 +7,9 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from worker.sandbox.answers import Reply
+from worker.sandbox.callbacks.outbox import Item, Outbox
+from worker.sandbox.callbacks.postman import lost_line
+from worker.sandbox.callbacks.settings import read_callbacks
 from worker.sandbox.calls import Call, Kind
 from worker.sandbox.control import PREFIX, answer_control
 from worker.sandbox.faultboard import FaultBoard, Plan
@@ -28,6 +31,7 @@ class StandIn:
 
     Raises:
         FaultError: one of the faults in the settings cannot be read.
+        CallbackError: one of the callbacks cannot.
         OSError: the record cannot be opened.
     """
 
@@ -42,6 +46,8 @@ class StandIn:
             unknown_templates=settings.unknown_templates,
             duplicate_window=settings.duplicate_window,
         )
+        callbacks = read_callbacks(settings.callbacks, settings.callback_secret)
+        self.outbox = Outbox(callbacks, self.seed, self._lost)
         self.stats = Stats()
         self.recorder = Recorder(record, fsync=settings.fsync)
         self._remember(record)
@@ -75,11 +81,17 @@ class StandIn:
         plan = self.faults.plan(call.path, now, magic_fault(verdict.numbers) if verdict.accepted else None)
         taken = takes(verdict, plan)
         reply = faulty_reply(verdict, plan, now)
-        self.recorder.append(line_of(call, verdict, reply, plan.texts, taken=taken, now=now))
+        line = line_of(call, verdict, reply, plan.texts, taken=taken, now=now)
+        self.recorder.append(line)
         if taken:
             self.provider.take(verdict, now)
+            if self.outbox.callbacks.is_on:
+                self.outbox.take(line, {**call.query, **call.fields}, now)
         self.stats.count(verdict, reply.status, plan.texts, taken=taken)
         return steps(render(reply), plan)
+
+    def _lost(self, item: Item) -> None:
+        self.recorder.append(lost_line(item))
 
     def close(self) -> None:
         """Close the record."""

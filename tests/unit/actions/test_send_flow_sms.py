@@ -119,6 +119,7 @@ def test_variables_are_text_on_the_wire(value: Any, sent: str) -> None:
             "DLT template id (19 digits) was given, but this call needs MSG91's own",
         ),
         ({"templateId": "no such id!"}, "templateId", "24 hexadecimal characters"),
+        ({"templateId": "110716"}, "templateId", "24 hexadecimal characters"),
         ({"senderID": "TOOLONGSENDER"}, "senderID", "six letters"),
         ({"variables": "text"}, "variables", ""),
         ({"variables": {"mobiles": "919812345678"}}, "variables.mobiles", "number's own key"),

@@ -169,7 +169,7 @@ def test_recipient_is_digits_with_country_code(phone: Any) -> None:
         ({"senderID": "MSG"}, "senderID", "exactly six letters, but it was 3 letters"),
         ({"senderID": "123456"}, "senderID", "exactly six letters, but it was 6 digits"),
         ({"senderID": "MSG-IN"}, "senderID", "exactly six letters, but it was 6 characters"),
-        ({"senderID": "MSGÏND"}, "senderID", "exactly six letters"),
+        ({"senderID": "MSGÏND"}, "senderID", "exactly six letters, but it has characters beyond A-Z"),
         ({"senderID": "SHOP12", "route": "1"}, "senderID", "six letters or 3 to 6 digits"),
         ({"senderID": "1234567", "route": "1"}, "senderID", "six letters or 3 to 6 digits, but it was 7 digits"),
         ({"senderID": "x" * 12, "phone": "14155552671"}, "senderID", "11 characters or fewer, but it was 12"),

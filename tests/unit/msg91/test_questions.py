@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import zlib
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -13,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.msg91 import CallRefused, ClientSettingError, InvalidNumber, Msg91, UnexpectedAnswer, fill_template
-from worker.msg91.answers import AnswerClass
+from worker.msg91.answers import Answer, AnswerClass
+from worker.msg91.client import Fetched, Request
 
 KEY = "the-key"
 
@@ -55,6 +59,79 @@ def test_pages_without_a_count_end_with_a_short_one() -> None:
     account, seen = answering(page(range(2)), page(range(0)))
     assert len(list(account.campaigns(page_size=2))) == 2
     assert len(seen) == 2
+
+
+def test_pages_that_are_smaller_than_asked_for_are_read_to_their_end() -> None:
+    """A service that gives fewer at a time than it was asked for, and no total, loses no items."""
+    account, seen = answering(page(range(3)), page(range(3, 6)), page(range(6, 7)))
+    assert [one.id for one in account.campaigns(page_size=100)] == [str(n) for n in range(7)]
+    assert len(seen) == 3
+    account, _ = answering(page(range(3)), page(range(0)))
+    assert len(list(account.campaigns(page_size=100))) == 3
+
+
+def test_a_service_that_does_not_mind_the_page_is_not_asked_for_ever() -> None:
+    """The same page again is the end, and its items come once."""
+    account, seen = answering(page(range(100)), page(range(100)))
+    assert len(list(account.campaigns(page_size=100))) == 100
+    assert len(seen) == 2
+
+
+def test_asking_beyond_the_last_page_may_be_an_error() -> None:
+    """After a page that was not full a refusal of the next one is the end; a broken account is none."""
+    refusal = {"status": "fail", "hasError": True, "errors": "page does not exist"}
+    account, _ = answering(page(range(3)), refusal)
+    assert len(list(account.campaigns(page_size=100))) == 3
+    account, _ = answering(page(range(3)), {**refusal, "errors": "Unauthorized", "apiError": "201"})
+    with pytest.raises(CallRefused):
+        list(account.campaigns(page_size=100))
+    account, _ = answering(page(range(100)), refusal)
+    with pytest.raises(CallRefused):
+        list(account.campaigns(page_size=100))
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [lambda body: b"\xef\xbb\xbf" + body + b"\r\n", gzip.compress, zlib.compress],
+    ids=["mark", "gzip", "deflate"],
+)
+def test_an_answer_is_read_however_it_is_packed(pack: Callable[[bytes], bytes]) -> None:
+    """A byte order mark, or what a gateway compressed unasked, hides no answer."""
+    encodings = {gzip.compress: "gzip", zlib.compress: "deflate"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        body = pack(b'{"message": "OTP verified success", "type": "success"}')
+        headers = {"content-encoding": encodings[pack]} if pack in encodings else {}
+        return httpx.Response(200, stream=httpx.ByteStream(body), headers={"content-length": str(len(body)), **headers})
+
+    account = Msg91(KEY, transport=httpx.MockTransport(answer))
+    assert account.verify_otp("+919812345678", "4321").result == "verified"
+
+
+@pytest.mark.parametrize(
+    ("body", "result"),
+    [
+        ({"msg": "OTP not match", "msgType": "error"}, "wrong"),
+        ({"status": "fail", "hasError": True, "errors": "otp_expired"}, "expired"),
+        ({"status": "success", "hasError": False, "message": "OTP verified success"}, "verified"),
+        ({"type": "success", "message": "otp could not be verified"}, "unknown"),
+        ({"type": "success", "message": "OTP not verified"}, "unknown"),
+    ],
+)
+def test_a_verification_is_read_in_every_envelope(body: dict[str, Any], result: str) -> None:
+    """The words count wherever they stand, and a success that denies itself is none."""
+    account, _ = answering(body)
+    assert account.verify_otp("+919812345678", "4321").result == result
+
+
+def test_the_text_form_of_a_request_tells_nobody_anything() -> None:
+    """Digits, numbers and texts of requests and answers are in no repr, as none is in a traceback or a log line."""
+    request = Request(
+        "GET", "/api/v5/otp/verify", b'{"text": "secret"}', {"otp": "4321", "mobile": "919812345678"}, {"x": "y4321"}
+    )
+    fetched = Fetched(Answer(AnswerClass.ACCEPTED), {"mobile": "919812345678"}, b"919812345678")
+    shown = repr(request) + repr(fetched)
+    assert not any(word in shown for word in ("4321", "919812345678", "secret"))
 
 
 def test_failed_events_ask_for_their_days() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from worker.sandbox.control import _HANDLERS, PREFIX
 from worker.sandbox.faults import KINDS, read_fault
-from worker.sandbox.magic import MAGIC
+from worker.sandbox.magic import MAGIC, REPORTS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
 #: Rows whose number or fault is followed by whether the message is sent.
@@ -18,7 +18,7 @@ ROW = re.compile(r"^\| (`[^|]+) \| [^|]+ \| (yes|no|as ever) \|$", re.MULTILINE)
 
 def test_every_magic_number_on_the_page_does_what_it_says() -> None:
     """A listed number has the listed code, status or effect on what is sent."""
-    rows = re.findall(r"^\| `\+1 (20\d) 555 (01\d\d)` \| ([^|]+) \|(?: (yes|no) \|)?$", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `\+1 (20[^7]) 555 (01\d\d)` \| ([^|]+) \|(?: (yes|no) \|)?$", PAGE, re.MULTILINE)
     assert len(rows) > 15
     for area, last, outcome, sent in rows:
         fault = MAGIC[f"1{area}555{last}"]
@@ -28,6 +28,12 @@ def test_every_magic_number_on_the_page_does_what_it_says() -> None:
             assert outcome.startswith(f"status {fault.status}")
         else:
             assert sent == ("yes" if fault.takes or not fault.ends else "no"), outcome
+
+
+def test_every_number_on_the_page_that_decides_a_report_does_so() -> None:
+    """The table of area code 207 has all of them, each with its name."""
+    rows = re.findall(r"^\| `\+1 207 555 (01\d\d)` \| `([^`]+)`", PAGE, re.MULTILINE)
+    assert {f"1207555{last}": name for last, name in rows} == REPORTS
 
 
 def test_the_page_lists_every_code_with_a_number() -> None:

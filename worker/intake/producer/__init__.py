@@ -1,8 +1,9 @@
-"""Send events from Python code: ``from worker.intake.producer import Producer``.
+"""Send events from Python code: ``from worker.intake.producer import Producer``; actions without events: ``Actions``.
 
 Needs redis, orjson and celery, and of this project only what a door needs; nothing of the worker is imported.
 """
 
+from worker.intake.producer.actions import Actions
 from worker.intake.producer.errors import (
     BufferFull,
     InvalidEvent,
@@ -13,4 +14,13 @@ from worker.intake.producer.errors import (
 )
 from worker.intake.producer.producer import Producer
 
-__all__ = ["BufferFull", "InvalidEvent", "NotAccepted", "Producer", "ProducerClosed", "ProducerError", "QueueTooLong"]
+__all__ = [
+    "Actions",
+    "BufferFull",
+    "InvalidEvent",
+    "NotAccepted",
+    "Producer",
+    "ProducerClosed",
+    "ProducerError",
+    "QueueTooLong",
+]

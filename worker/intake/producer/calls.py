@@ -38,7 +38,7 @@ def encode(event: Mapping[str, Any]) -> tuple[str, bytes]:
     if problem is not None:
         raise InvalidEvent(*problem)
     try:
-        line = orjson.dumps(whole, default=_plain)
+        line = orjson.dumps(whole, default=plain)
     except (TypeError, orjson.JSONEncodeError) as error:
         raise InvalidEvent("not_json", f"the event holds something that JSON cannot carry: {error}") from error
     if len(line) > EVENT_BYTES:
@@ -77,7 +77,12 @@ def _moment(timestamp: datetime | str | None) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value that JSON has no form of its own for, in the nearest that it has.
+
+    Raises:
+        TypeError: it has none.
+    """
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, set | frozenset):

@@ -17,7 +17,7 @@ from kombu.connection import Connection
 from kombu.messaging import Producer
 
 from worker.app import AMQP_TRANSPORT_OPTIONS, configure
-from worker.delivery import Batches, Sealing, Store, connect
+from worker.delivery import Batches, Kind, Sealing, Store, connect
 from worker.events import join
 from worker.intake.producer.errors import QueueTooLong
 
@@ -96,8 +96,9 @@ class ClaimCheck:
         namespace: First part of every key.
         destination: Restricts the events to one destination, ``""`` does not.
         queue: The Celery queue.
-        queue_limit: Nothing is handed over while more events than this wait for a worker.
+        queue_limit: Nothing is handed over while more events than this wait for a worker; ``None`` for no limit.
         otp_key: The workers' secret for events that may carry one-time passwords, ``""`` for none.
+        kind: What the lines are: events, or payloads of actions.
     """
 
     def __init__(
@@ -108,9 +109,11 @@ class ClaimCheck:
         namespace: str,
         destination: str,
         queue: str,
-        queue_limit: int,
+        queue_limit: int | None,
         otp_key: str,
+        kind: Kind = Kind.EVENTS,
     ) -> None:
+        self._kind = kind
         self._store = Store(connect(url), namespace)
         self._batches = Batches(self._store, sealing=Sealing(self._store, otp_key))
         self._broker = Broker(broker_url, namespace)
@@ -135,6 +138,7 @@ class ClaimCheck:
         self._batches.accept(
             join(lines),
             len(lines),
+            kind=self._kind,
             batch_id=batch_id,
             door="producer",
             destination=self._destination,
@@ -160,6 +164,8 @@ class ClaimCheck:
         self._store.client.close()
 
     def _check_queue(self) -> None:
+        if self._queue_limit is None:
+            return
         store = self._store
         queued = int(store.ask(lambda: store.client.hget(store.keys.counters, "events:queued")) or 0)
         if queued >= self._queue_limit:
