@@ -15,7 +15,9 @@ from kombu.entity import Queue
 
 QUEUE = "events"
 PRIORITY_QUEUE = "events.priority"
-QUEUES = (PRIORITY_QUEUE, QUEUE)
+RETRY_QUEUE = "events.retries"
+#: Workers take from all of them in turn.
+QUEUES = (PRIORITY_QUEUE, RETRY_QUEUE, QUEUE)
 
 #: Seconds after which the broker gives an unacknowledged message to another worker. The schedule is faster; this only
 #: keeps the broker's own bookkeeping from growing.

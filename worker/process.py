@@ -42,15 +42,13 @@ class Process:
             soft_shutdown=settings.shutdown_grace,
         )
         self.queueing = Queueing(app)
-        self.runtime: Runtime = build_runtime(
-            settings, settings.redis_url, self.destinations, wake=self.queueing.publish
-        )
+        self.runtime: Runtime = build_runtime(settings, settings.redis_url, self.destinations, wake=self.queueing.wake)
         self.maintenance = Maintenance(
             self.runtime.core.schedule,
             self.runtime.sender,
             self.destinations,
             publish=self.queueing.publish,
-            queue_length=self.queueing.length,
+            queue_lengths=self.queueing.lengths,
             refresh=self._refresh,
             interval=settings.promote_interval,
             limit=settings.promote_limit,

@@ -129,7 +129,7 @@ class Settings(BaseSettings):
         default=1_000, description="Batches that go from the schedule to the broker at a time."
     )
     promote_queue_limit: Annotated[int, Field(ge=1), Whole] = Field(
-        default=200, description="Nothing is promoted while the broker's queue is longer than this."
+        default=200, description="Nothing is promoted to a queue of the broker that is longer than this."
     )
 
     # The HTTP door.

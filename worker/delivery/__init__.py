@@ -2,7 +2,7 @@
 
 from .attention import Attention, sweep
 from .backoff import RetryPolicy
-from .batches import PRIORITY_QUEUE, Batch, Batches, EventCounts, Kind, Look, new_id
+from .batches import PRIORITY_QUEUE, RETRY_QUEUE, Batch, Batches, EventCounts, Kind, Look, new_id
 from .counters import Counts, Reconciliation, fold, read_counts, reconcile
 from .errors import (
     DeliveryError,
@@ -30,6 +30,7 @@ __all__ = [
     "LATENCY_BOUNDS",
     "PRIORITY_QUEUE",
     "REDACTED",
+    "RETRY_QUEUE",
     "SEALED",
     "Attention",
     "Batch",
