@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from worker.actions import ACTIONS, Action
-from worker.deliveries import Delivery, dump, dump_claim
+from worker.deliveries import Delivery, dump, dump_claim, look_again
 from worker.delivery import (
     PRIORITY_QUEUE,
     REDACTED,
@@ -293,7 +293,7 @@ class Sender:
         lane, limits = settings.name, settings.limits
         token = new_id()
         lease_end_ms = self.store.now_ms() + round(self.timing.lease * 1000)
-        write_by = time.monotonic() + self.timing.lease - self.timing.deadline - self.timing.margin
+        write_by = time.monotonic() + self._time_to_write(deliveries)
         waiting = Waiting(due_ms=0, body=b"", items=len(deliveries), queue=queue)  # its id is what the lane wakes
         grant = self.lanes.acquire(
             lane,
@@ -532,6 +532,12 @@ class Sender:
             if ready.kind is BatchKind.DELIVERIES and ready.due_ms <= now_ms:
                 self._wake(ready.id, ready.queue)
 
+    def _time_to_write(self, deliveries: list[Delivery]) -> float:
+        """Seconds within which the first byte must be written: well inside the lease, and nothing of it too late."""
+        ends = min((one.expires_ms for one in deliveries if one.expires_ms is not None), default=None)
+        longest = self.timing.lease - self.timing.deadline - self.timing.margin
+        return longest if ends is None else min(longest, (ends - self.store.now_ms()) / 1000)
+
     def _expire(self, deliveries: list[Delivery], about: str, batch: Batch, sent: Sent) -> list[Delivery]:
         if all(one.expires_ms is None for one in deliveries):
             return deliveries
@@ -578,18 +584,30 @@ class Sender:
         *,
         slot: str,
     ) -> None:
-        waiting.due_ms = grant.when_ms
-        waiting.body = dump(deliveries)
         lane = f"{deliveries[0].destination}:{ACTIONS[deliveries[0].action].family}"
         waiting.slot = lane if grant.verdict is Verdict.SLOT else slot if grant.verdict is Verdict.FULL else ""
+        waiting.due_ms = grant.when_ms
+        dues = [look_again(one, grant.when_ms) for one in deliveries]
+        if grant.verdict is Verdict.FULL:
+            # A freed slot wakes all of them together.
+            waiting.due_ms = min(dues)
+            dues = [waiting.due_ms] * len(deliveries)
+        # What will have expired by then has no use for the slot, and is looked at when its own time is over.
+        batches = {waiting.due_ms: waiting} if waiting.due_ms in dues else {}
+        for due in dues:
+            batches.setdefault(due, Waiting(due, b"", 0, queue=waiting.queue))
+        order = list(batches)
+        for due, one in batches.items():
+            members = [delivery for delivery, at in zip(deliveries, dues, strict=True) if at == due]
+            one.body, one.items = dump(members), len(members)
         reason = f"lane {grant.verdict}: {grant.reason}" if grant.reason else f"lane {grant.verdict}"
         refused = self.ledger.settle(
             deliveries,
-            [Outcome(State.SCHEDULED, reason[:160], waiting=0, counts=False)] * len(deliveries),
+            [Outcome(State.SCHEDULED, reason[:160], waiting=order.index(due), counts=False) for due in dues],
             expect=Expectation("-w", batch.id),
             about=about,
             origin=batch.origin,
-            waiting=[waiting],
+            waiting=list(batches.values()),
         )
         sent.mine |= _parents(deliveries, refused, batch)
 
@@ -639,10 +657,11 @@ def plan(
     for delivery, decision in zip(deliveries, decisions, strict=True):
         state, reason = decision.state, decision.reason
         if state is State.SCHEDULED:
+            due_ms = look_again(delivery, decision.due_ms or 0)
             if decision.split:
-                group = ("first half" if id(delivery) in half else "second half", decision.due_ms or 0)
+                group = ("first half" if id(delivery) in half else "second half", due_ms)
             else:
-                group = (reason, decision.due_ms or 0)
+                group = (reason, due_ms)
             groups.setdefault(group, []).append(delivery)
             at = list(groups).index(group)
             outcomes.append(Outcome(state, reason, waiting=at, counts=decision.counts))
