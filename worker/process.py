@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import signal
 import threading
 
 from worker import acknowledging
@@ -17,6 +19,8 @@ from worker.maintenance import Maintenance
 from worker.queueing import Queueing
 from worker.runtime import Runtime, build_runtime
 from worker.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
 
 
 class Process:
@@ -78,6 +82,10 @@ class Process:
         self.destinations.refresh()
         self.runtime.measures.flush()
         self.runtime.trust.look()
+        if self.runtime.trust.outdated and not self.runtime.stopping.is_set():
+            log.error("this worker ends: %s", self.runtime.core.store.format_problem)
+            self.begin_shutdown()
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def start(self) -> None:
         """Start what runs on the side; look first whether the store can be trusted."""

@@ -68,6 +68,11 @@ class Trust:
         return self._run_id
 
     @property
+    def outdated(self) -> bool:
+        """Whether the store has moved on to a format that this process does not know: it must end."""
+        return self.store.format > self.store.newest
+
+    @property
     def held(self) -> str:
         """Why nothing may be sent, ``""`` when it may; looks at the server first when a connection is new."""
         if self.store.reconnected.is_set():
@@ -95,6 +100,7 @@ class Trust:
         """Say goodbye: this process ended in good order."""
         keys, client = self.store.keys, self.store.client
         self.store.ask(lambda: client.hdel(keys.workers, self.id))
+        self.store.ask(lambda: client.hdel(keys.formats, self.id))
 
     def look(self) -> None:
         """Compare the server with the one last seen, beat, and read whether sending is held."""
@@ -109,6 +115,10 @@ class Trust:
             keys, client = self.store.keys, self.store.client
             found = self.store.ask(lambda: client.hget(keys.meta, "held"))
             held = found.decode() if found else ""
+            if self.outdated:
+                # Nobody can confirm that: it goes on when it is another version.
+                self._held = self.store.format_problem
+                return
         if held != self._said:
             if held:
                 log.error("nothing is sent: %s; `msg91-destination recovery confirm` goes on", held)
@@ -202,6 +212,10 @@ class Trust:
         keys, client = self.store.keys, self.store.client
         now = self.store.now_ms()
         self.store.ask(lambda: client.hset(keys.workers, self.id, f"{run_id}|{now}"))
+        gone = now - round(BEAT_LOST * 12_000)
+        self.store.format = int(
+            self.store.script("advance", [keys.meta, keys.workers, keys.formats], [self.id, self.store.newest, gone])
+        )
         for name, beat in self.store.ask(lambda: client.hgetall(keys.workers)).items():
             server, _, at = beat.decode().partition("|")
             if server == run_id and now - int(at) > BEAT_LOST * 12_000:

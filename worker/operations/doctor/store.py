@@ -144,6 +144,12 @@ def _format(client: redis.Redis, keys: Keys) -> Finding:
             f"{version}; this version knows formats up to {FORMAT}",
             "Run the newer version of msg91-destination against it",
         )
+    if version < FORMAT - 1:
+        return problem(
+            "store format",
+            f"{version}; this version reads {FORMAT - 1} and {FORMAT}",
+            "Upgrade by one format at a time, with a version in between",
+        )
     return ok("store format", f"{version}, namespace {keys.namespace!r}")
 
 
