@@ -63,6 +63,9 @@ def configure(celery: Celery, broker_url: str, *, namespace: str = "msg91", soft
         broker_transport_options=redis_transport_options(namespace) if is_redis else AMQP_TRANSPORT_OPTIONS,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A broker that is full or read-only answers with an error; that is no reason to end.
+        broker_channel_error_retry=True,
+        worker_consumer="worker.consuming:Consumer",
         broker_connection_timeout=5,
         broker_heartbeat=10,
         result_backend=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,8 +13,15 @@ from typing import Any, TypeVar
 import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
+from redis.exceptions import (
+    ClusterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -55,8 +63,10 @@ CLOCK_READ = 30.0
 #: Seconds by which the wall clock may part from the monotonic one before the store's is read again.
 CLOCK_STEP = 0.5
 
-#: Answers of a server that works but cannot write now: full memory, failed disk, replica, still loading.
-_CANNOT_WRITE = ("OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN")
+#: Answers of a server that works but cannot write now (full memory, failed disk, replica, still loading), or takes no
+#: part in its cluster. redis-py has a class for some of them and takes the word from their text.
+_CANNOT_WRITE = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
+_CANNOT_WRITE_WORDS = re.compile(r"(?:^|caused error: )(OOM|MISCONF|READONLY|LOADING|BUSY|NOREPLICAS)\b")
 
 
 def connect(
@@ -198,10 +208,10 @@ class Store:
         def attempt() -> Any:
             try:
                 return call()
-            except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:
+            except (RedisConnectionError, RedisTimeoutError, *_CANNOT_WRITE) as error:
                 raise StoreUnavailable(_words(error)) from error
             except ResponseError as error:
-                if str(error).startswith(_CANNOT_WRITE):
+                if _CANNOT_WRITE_WORDS.search(str(error)):
                     raise StoreUnavailable(_words(error)) from error
                 raise
 
