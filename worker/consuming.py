@@ -18,7 +18,7 @@ PAUSE_CAP = 5.0
 CALM = 30.0
 
 
-class Consumer(consumer.Consumer):
+class Consumer(consumer.Consumer):  # type: ignore[misc]
     """Celery's, except that it rests between failures that follow one another."""
 
     _failed_at = 0.0

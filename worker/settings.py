@@ -78,6 +78,11 @@ class Settings(BaseSettings):
 
     # Where things are.
     data_dir: Path = Field(default=Path("data"), description="The directory of the embedded Valkey.")
+    data_fsync: Annotated[Literal["everysec", "always"], Lower] = Field(
+        default="everysec",
+        description="When the embedded Valkey syncs its file: `everysec`; or `always`, before each answer: "
+        "then neither a kill nor a power cut loses anything, and everything is slower.",
+    )
     namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = Field(
         default="msg91", description="The first part of every key in the store; one for each installation."
     )

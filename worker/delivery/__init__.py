@@ -23,11 +23,12 @@ from .schedule import Entry, Schedule
 from .sealing import REDACTED, SEALED, CannotOpen, Sealing, is_sealed, may_carry
 from .states import State
 from .store import FORMAT, Patience, Store, connect
-from .trust import Trust, confirm, why_held
+from .trust import PREDECESSOR_IN_ORDER, Trust, confirm, why_held
 
 __all__ = [
     "FORMAT",
     "LATENCY_BOUNDS",
+    "PREDECESSOR_IN_ORDER",
     "PRIORITY_QUEUE",
     "REDACTED",
     "RETRY_QUEUE",
