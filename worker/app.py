@@ -15,7 +15,9 @@ from kombu.entity import Queue
 
 QUEUE = "events"
 PRIORITY_QUEUE = "events.priority"
-QUEUES = (PRIORITY_QUEUE, QUEUE)
+RETRY_QUEUE = "events.retries"
+#: Workers take from all of them in turn.
+QUEUES = (PRIORITY_QUEUE, RETRY_QUEUE, QUEUE)
 
 #: Seconds after which the broker gives an unacknowledged message to another worker. The schedule is faster; this only
 #: keeps the broker's own bookkeeping from growing.
@@ -61,6 +63,9 @@ def configure(celery: Celery, broker_url: str, *, namespace: str = "msg91", soft
         broker_transport_options=redis_transport_options(namespace) if is_redis else AMQP_TRANSPORT_OPTIONS,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A broker that is full or read-only answers with an error; that is no reason to end.
+        broker_channel_error_retry=True,
+        worker_consumer="worker.consuming:Consumer",
         broker_connection_timeout=5,
         broker_heartbeat=10,
         result_backend=None,

@@ -77,6 +77,16 @@ class Delivery(Slip):
         self.history = [*self.history[-(HISTORY_LENGTH - 1) :], attempt]
 
 
+def look_again(delivery: Delivery, due_ms: int) -> int:
+    """When a delivery that waits until ``due_ms`` has to be looked at: earlier when its time to live ends before that.
+
+    Then to the full second, so that those whose time ends together stay in one batch, and never before it has ended.
+    """
+    if delivery.expires_ms is None:
+        return due_ms
+    return min(due_ms, -(-delivery.expires_ms // 1000) * 1000)
+
+
 def dump_json(value: Any) -> bytes:
     """JSON of anything an event or a mapping can give; what JSON cannot carry is kept as near as it gets."""
     try:

@@ -53,16 +53,17 @@ class Machine:
     ) -> None:
         self.stop()
 
-    def start_store(self, data_dir: Path | None) -> EmbeddedValkey:
+    def start_store(self, data_dir: Path | None, *, fsync: str = "everysec") -> EmbeddedValkey:
         """Start the embedded store.
 
         Args:
             data_dir: Where its data lives; ``None`` means a temporary directory that goes with it.
+            fsync: When its file is synced: ``everysec`` or ``always``.
 
         Raises:
             EmbeddedValkeyError: it cannot be started.
         """
-        self.valkey = EmbeddedValkey(data_dir, lock_timeout=LOCK_TIMEOUT).start()
+        self.valkey = EmbeddedValkey(data_dir, fsync=fsync, lock_timeout=LOCK_TIMEOUT).start()
         return self.valkey
 
     def start_sandbox(self, **options: Any) -> Sandbox:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from worker.delivery import Awaiting, Schedule, StoreUnavailable, fold
+from worker.delivery import PRIORITY_QUEUE, Awaiting, Schedule, StoreUnavailable, fold
 from worker.destinations import Destinations
 from worker.recovery import recover_abandoned
 from worker.sending import Sender
@@ -27,12 +27,13 @@ class Maintenance:
         schedule: The schedule.
         sender: The way out, for requests that lost workers left.
         destinations: The present configuration.
+        awaiting: Requests whose delivery reports are awaited.
         publish: Tells Celery of a batch; ``False`` when the broker is away.
-        queue_length: How many messages wait at the broker; ``None`` when it cannot be asked.
+        queue_lengths: How many messages wait in each queue of the broker; ``None`` when it cannot be asked.
         refresh: Looks whether the configuration has changed.
         interval: Seconds between two rounds.
         limit: Batches promoted in one round, at most.
-        queue_limit: Nothing is promoted while the broker's queue is longer than this.
+        queue_limit: Nothing is promoted to a queue of the broker that is longer than this.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Maintenance:
         schedule: Schedule,
         sender: Sender,
         destinations: Callable[[], Destinations],
+        awaiting: Awaiting,
         *,
         publish: Callable[[str, str], bool],
-        queue_length: Callable[[], int | None],
+        queue_lengths: Callable[[], Mapping[str, int] | None],
         refresh: Callable[[], object],
         interval: float = 1.0,
         limit: int = 1000,
@@ -52,7 +54,7 @@ class Maintenance:
         self._sender = sender
         self._destinations = destinations
         self._publish = publish
-        self._queue_length = queue_length
+        self._queue_lengths = queue_lengths
         self._refresh = refresh
         self._interval = interval
         self._limit = limit
@@ -60,7 +62,7 @@ class Maintenance:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._next_fold = 0.0
-        self._awaiting = Awaiting(sender.store, sender.ledger)
+        self._awaiting = awaiting
         self._next_reports = 0.0
 
     def start(self) -> None:
@@ -87,13 +89,14 @@ class Maintenance:
         return promoted
 
     def _promote(self) -> int:
-        waiting = self._queue_length()
+        waiting = self._queue_lengths()
         if waiting is None:
             return 0
-        room = min(self._limit, self._queue_limit - waiting)
-        if room <= 0:
+        room = {queue: self._queue_limit - length for queue, length in waiting.items()}
+        if not any(one > 0 for one in room.values()):
             return 0
-        due = self._schedule.promote(room)
+        due = self._schedule.promote(self._limit, room)
+        due.sort(key=lambda one: one[1] != PRIORITY_QUEUE)
         for number, (batch_id, queue) in enumerate(due):
             if not self._publish(batch_id, queue):
                 # The rest is promoted again when its lease is over; a broker that is away must not hold up recovery.

@@ -61,7 +61,7 @@ def decide(
         delivery: With the attempts before this one.
         answer: MSG91's answer, as far as this delivery is concerned.
         policy: Its action's policy.
-        repeatable: Sending it again harms nobody (user events, contacts).
+        repeatable: Sending it again harms nobody (user events, contacts), so `resend` needs no doubt before it.
         shared: The answer speaks for several deliveries at once.
         now_ms: The present.
         random: A number in [0, 1) for the jitter.
@@ -86,7 +86,8 @@ def decide(
         case AnswerClass.RETRY:
             return _retry(delivery, answer, policy, reason, now_ms, random, 0)
         case AnswerClass.UNKNOWN:
-            if repeatable:
+            # A policy that somebody set for what is safe to repeat is obeyed, too; unless set it is `resend`.
+            if repeatable and policy.in_doubt == "resend":
                 wait = max(0, resend_after_ms - now_ms)
                 return _retry(delivery, answer, policy, reason, now_ms, random, wait)
             return doubtful(policy, reason, max(now_ms, resend_after_ms))

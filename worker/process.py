@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import signal
 import threading
 
 from worker import acknowledging
 from worker.app import app, configure
 from worker.configuration import ConfigurationError
-from worker.delivery import StoreUnavailable
+from worker.delivery import Awaiting, StoreUnavailable
 from worker.destinations import LiveDestinations, load_destinations
 from worker.intake.stream import EventStream, connect_reader
 from worker.intake.stream_reader import StreamReader
@@ -17,6 +19,8 @@ from worker.maintenance import Maintenance
 from worker.queueing import Queueing
 from worker.runtime import Runtime, build_runtime
 from worker.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
 
 
 class Process:
@@ -42,15 +46,14 @@ class Process:
             soft_shutdown=settings.shutdown_grace,
         )
         self.queueing = Queueing(app)
-        self.runtime: Runtime = build_runtime(
-            settings, settings.redis_url, self.destinations, wake=self.queueing.publish
-        )
+        self.runtime: Runtime = build_runtime(settings, settings.redis_url, self.destinations, wake=self.queueing.wake)
         self.maintenance = Maintenance(
             self.runtime.core.schedule,
             self.runtime.sender,
             self.destinations,
+            Awaiting(self.runtime.core.store, self.runtime.core.ledger),
             publish=self.queueing.publish,
-            queue_length=self.queueing.length,
+            queue_lengths=self.queueing.lengths,
             refresh=self._refresh,
             interval=settings.promote_interval,
             limit=settings.promote_limit,
@@ -80,6 +83,10 @@ class Process:
         self.destinations.refresh()
         self.runtime.measures.flush()
         self.runtime.trust.look()
+        if self.runtime.trust.outdated and not self.runtime.stopping.is_set():
+            log.error("this worker ends: %s", self.runtime.core.store.format_problem)
+            self.begin_shutdown()
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def start(self) -> None:
         """Start what runs on the side; look first whether the store can be trusted."""

@@ -13,7 +13,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from worker.app import QUEUES
+from worker.app import QUEUE, QUEUES, RETRY_QUEUE
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +62,23 @@ class Queueing:
         self._said_away = False
         return True
 
+    def wake(self, batch_id: str, queue: str) -> bool:
+        """As `publish`, for a batch that has waited."""
+        return self.publish(batch_id, RETRY_QUEUE if queue == QUEUE else queue)
+
     def length(self) -> int | None:
-        """How many messages wait in our queues, ``None`` when the broker cannot be asked."""
+        """How many messages wait in all our queues, ``None`` when the broker cannot be asked."""
+        lengths = self.lengths()
+        return None if lengths is None else sum(lengths.values())
+
+    def lengths(self) -> dict[str, int] | None:
+        """How many messages wait in each of our queues, ``None`` when the broker cannot be asked."""
         with self._lock:
             try:
                 if self._connection is None:
                     self._connection = self._app.connection_for_write()
                     self._connection.ensure_connection(max_retries=1, timeout=3)
-                return sum(_messages(self._connection, queue) for queue in QUEUES)
+                return {queue: _messages(self._connection, queue) for queue in QUEUES}
             except AWAY:
                 self._forget_connection()
                 return None

@@ -78,6 +78,11 @@ class Settings(BaseSettings):
 
     # Where things are.
     data_dir: Path = Field(default=Path("data"), description="The directory of the embedded Valkey.")
+    data_fsync: Annotated[Literal["everysec", "always"], Lower] = Field(
+        default="everysec",
+        description="When the embedded Valkey syncs its file: `everysec`; or `always`, before each answer: "
+        "then neither a kill nor a power cut loses anything, and everything is slower.",
+    )
     namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = Field(
         default="msg91", description="The first part of every key in the store; one for each installation."
     )
@@ -129,7 +134,7 @@ class Settings(BaseSettings):
         default=1_000, description="Batches that go from the schedule to the broker at a time."
     )
     promote_queue_limit: Annotated[int, Field(ge=1), Whole] = Field(
-        default=200, description="Nothing is promoted while the broker's queue is longer than this."
+        default=200, description="Nothing is promoted to a queue of the broker that is longer than this."
     )
 
     # The HTTP door.

@@ -30,7 +30,7 @@ from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from worker import process
 from worker.actions import ACTIONS
 from worker.actions.record_user_events import spread
-from worker.app import PRIORITY_QUEUE, app
+from worker.app import PRIORITY_QUEUE, QUEUE, QUEUES, app
 from worker.delivery import StoreUnavailable
 from worker.runtime import Runtime
 from worker.taking import read_items, take_events, take_payloads
@@ -155,8 +155,10 @@ def _unaccepted() -> Iterator[None]:
 
 
 def _queue(task: Task) -> str:
+    """The queue its batch belongs to; another program may have sent it by a routing key of its own."""
     info = task.request.delivery_info or {}
-    return str(info.get("routing_key") or "events")
+    key = str(info.get("routing_key"))
+    return key if key in QUEUES else QUEUE
 
 
 @worker_ready.connect(weak=False)

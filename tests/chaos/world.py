@@ -21,7 +21,7 @@ import yaml
 from celery import Celery
 
 from tests.chaos.link import Link
-from worker.app import QUEUE, configure
+from worker.app import QUEUE, QUEUES, configure
 from worker.delivery import delivery_key
 from worker.embedded import EmbeddedValkey
 from worker.events import join
@@ -451,14 +451,16 @@ class World:
         self.sandbox.fault(*faults)
 
     def delete_queue(self) -> None:
-        """Delete the Celery queue with everything in it."""
-        self.diary.note("deleted the queue")
+        """Delete the Celery queues with everything in them."""
+        self.diary.note("deleted the queues")
         if self._broker is not None:
             with self.celery.connection_for_write() as connection:
-                connection.default_channel.queue_delete(QUEUE)
+                for queue in QUEUES:
+                    connection.default_channel.queue_delete(queue)
             return
         store = self.core.store
-        store.ask(lambda: store.client.delete(f"{{{self.settings.namespace}}}:celery:{QUEUE}"))
+        names = [f"{{{self.settings.namespace}}}:celery:{queue}" for queue in QUEUES]
+        store.ask(lambda: store.client.delete(*names))
 
     def double_messages(self) -> None:
         """Tell the broker of everything unfinished once more."""

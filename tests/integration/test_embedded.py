@@ -113,7 +113,7 @@ def test_data_survives_a_clean_stop(tmp_path: Path) -> None:
     with EmbeddedValkey(tmp_path / "data") as server, client(server.url) as store:
         store.mset({f"k{number}": number for number in range(1000)})
     with EmbeddedValkey(tmp_path / "data") as server:
-        assert client(server.url).dbsize() == 1000
+        assert len(client(server.url).keys("k*")) == 1000
 
 
 def test_restart_keeps_the_address() -> None:
@@ -159,7 +159,7 @@ def test_truncated_file_loads(tmp_path: Path) -> None:
         file = next((tmp_path / "data" / "appendonlydir").glob("*.incr.aof"))
         file.write_bytes(file.read_bytes()[:-20])
         server.restart()
-        assert client(server.url).keys("*") == ["a"]
+        assert client(server.url).mget("a", "b") == ["1", None]
 
 
 def test_damaged_file_is_explained(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -139,14 +140,53 @@ def test_a_new_worker_asks_how_the_last_ones_ended(
     assert bool(new.held) is held
 
 
-def test_a_killed_server_on_this_machine_loses_nothing(valkey: EmbeddedValkey) -> None:
-    """Where the machine went on, what a killed server had written is still there: nothing is held."""
+@pytest.mark.parametrize(("fsync", "held"), [("everysec", True), ("always", False), ("no", False)])
+def test_a_server_that_was_killed_with_its_workers_may_have_answered_before_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str, held: bool
+) -> None:
+    """With `everysec` writing waits for a sync that is under way; otherwise what was answered was written."""
+    monkeypatch.setattr(trust_module, "BEAT_LOST", 0.5)
+    with EmbeddedValkey(tmp_path, fsync=fsync) as server:
+        trust_of(server).look()
+        server.kill()
+        server.restart()
+        new = trust_of(server)
+        new.look()
+        assert bool(new.held) is held
+        assert ("killed together with 1 workers" in new.held) is held
+
+
+def test_a_server_that_was_stopped_in_order_has_written_everything(
+    valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However its workers ended, it wrote everything down itself."""
+    monkeypatch.setattr(trust_module, "BEAT_LOST", 0.5)
     trust_of(valkey).look()
+    valkey.restart()
+    first = trust_of(valkey)
+    first.look()
+    assert first.held == ""
     valkey.kill()
     valkey.restart()
-    new = trust_of(valkey)
-    new.look()
-    assert new.held == ""
+    second = trust_of(valkey)
+    second.look()
+    assert "killed together" in second.held
+
+
+def test_a_server_that_was_stopped_is_known_by_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when another process starts it again."""
+    monkeypatch.setattr(trust_module, "BEAT_LOST", 0.5)
+    with EmbeddedValkey(tmp_path) as server:
+        trust_of(server).look()
+    with EmbeddedValkey(tmp_path) as server:
+        new = trust_of(server)
+        new.look()
+        assert new.held == ""
+        server.kill()
+    with EmbeddedValkey(tmp_path) as server:
+        newer = trust_of(server)
+        newer.look()
+        assert "killed together" in newer.held
 
 
 def test_a_worker_that_died_with_the_store_is_missed_by_the_living(

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ import worker.recovery
 import worker.sending.requests
 import worker.sending.sender
 from worker import deliveries as kept
+from worker.app import PRIORITY_QUEUE, QUEUE, RETRY_QUEUE
 from worker.delivery import (
     Batches,
     Journal,
@@ -60,9 +62,11 @@ STUCK = 20.0
 #: When the model's clock starts, ms: in a far future, since the fake store ends the life of records by its own clock.
 START_MS = 4_000_000_000_000
 
-#: Messages: the first half is held when in doubt, the other half sent again by policy.
-MESSAGES = tuple(f"m{number}" for number in range(4))
-HOLD, RESEND = "hold", "again"
+#: Messages, two for each destination: held when in doubt, sent again by policy, and held and soon too old.
+MESSAGES = tuple(f"m{number}" for number in range(6))
+HOLD, RESEND, BRIEF = DESTINATIONS = "hold", "again", "brief"
+#: How long messages of the last destination live, ms; all events are of the moment when the clock starts.
+LIFE_MS = 200_000
 
 
 class Killed(BaseException):
@@ -234,13 +238,13 @@ class Fixed:
 
 @cache
 def destinations() -> Destinations:
-    """Two destinations: one lane is narrow and limited, both are easily closed."""
+    """Three destinations: one lane is narrow and limited, all are easily closed."""
     wide = {"recipients": 2, "concurrency": 3, "breaker_failures": 2}
     narrow = {"recipients": 2, "concurrency": 1, "rate": 2, "burst": 1, "breaker_failures": 2}
     action = {"backoff_base": 1, "backoff_cap": 4, "attempts": 3}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "destinations.yaml")
-        both = [
+        three = [
             {
                 "name": name,
                 "authkey": "key",
@@ -251,15 +255,16 @@ def destinations() -> Destinations:
             for name, lane, policy in (
                 (HOLD, narrow, {"in_doubt": "hold"}),
                 (RESEND, wide, {"in_doubt": "resend", "in_doubt_grace": 5}),
+                (BRIEF, narrow, {"in_doubt": "hold", "time_to_live": LIFE_MS / 1000}),
             )
         ]
-        file.write_text(yaml.safe_dump({"destinations": both}))
+        file.write_text(yaml.safe_dump({"destinations": three}))
         return load_destinations(file, {}, settings=load_settings({}))
 
 
 def destination_of(message: str) -> str:
     """Where a message goes."""
-    return HOLD if MESSAGES.index(message) < len(MESSAGES) // 2 else RESEND
+    return DESTINATIONS[MESSAGES.index(message) // 2]
 
 
 def key_of(message: str) -> str:
@@ -279,6 +284,7 @@ def event_of(message: str) -> bytes:
             "type": "track",
             "event": "Order Shipped",
             "messageId": message,
+            "timestamp": datetime.fromtimestamp(START_MS / 1000, UTC).isoformat(),
             "properties": {"phone": phone_of(message), "message": f"text {message}", "senderID": "MSGIND"},
         }
     )
@@ -411,6 +417,8 @@ class Deliveries(RuleBasedStateMachine):
     def _write(self, wire: OnTheWire) -> None:
         """A request is written: no other one with the same message may still be on its way, unless a person said so."""
         wire.written = True
+        if any(destination_of(MESSAGE_OF[pair]) == BRIEF for pair in wire.messages):
+            assert self.clock.ms < START_MS + LIFE_MS, f"{wire.messages} leave too late"
         for earlier in self.wires:
             if earlier is wire or not earlier.open or not set(earlier.messages) & set(wire.messages):
                 continue
@@ -497,12 +505,12 @@ class Deliveries(RuleBasedStateMachine):
             self._write(actor.request)
 
     @precondition(lambda self: self._idle_workers())
-    @rule(data=st.data(), undisturbed=st.booleans())
-    def maintain(self, data: st.DataObject, undisturbed: bool) -> None:
-        """A worker looks after abandoned requests and promotes what is due."""
+    @rule(data=st.data(), undisturbed=st.booleans(), new=st.integers(0, 5), again=st.integers(0, 5))
+    def maintain(self, data: st.DataObject, undisturbed: bool, new: int, again: int) -> None:
+        """A worker looks after abandoned requests and promotes what is due, as far as the queues have room."""
         actor, forwarder, schedule = data.draw(st.sampled_from(self._idle_workers()), label="worker")
-
-        self._maintain(actor, forwarder, schedule, undisturbed=undisturbed)
+        room = {QUEUE: new, RETRY_QUEUE: again, PRIORITY_QUEUE: 5}
+        self._maintain(actor, forwarder, schedule, undisturbed=undisturbed, room=room)
 
     @precondition(lambda self: self._actors_at("provider") and self._idle_workers())
     @rule(data=st.data())
@@ -538,10 +546,18 @@ class Deliveries(RuleBasedStateMachine):
             if actor.request is not None and self.clock.monotonic() < actor.request.write_by:
                 self._write(actor.request)
 
-    def _maintain(self, actor: Actor, forwarder: Forwarder, schedule: Schedule, *, undisturbed: bool) -> None:
+    def _maintain(
+        self,
+        actor: Actor,
+        forwarder: Forwarder,
+        schedule: Schedule,
+        *,
+        undisturbed: bool,
+        room: dict[str, int] | None = None,
+    ) -> None:
         def round_of_maintenance() -> None:
             recover_abandoned(forwarder.sender, destinations())
-            self.queue.extend(batch_id for batch_id, _ in schedule.promote(5))
+            self.queue.extend(batch_id for batch_id, _ in schedule.promote(5, room))
 
         with self._step(actor):
             actor.begin("maintenance", round_of_maintenance)
@@ -690,7 +706,7 @@ class Deliveries(RuleBasedStateMachine):
         if undisturbed:
             self._undisturbed(self.operator)
 
-    @rule(open_it=st.booleans(), name=st.sampled_from([HOLD, RESEND]))
+    @rule(open_it=st.booleans(), name=st.sampled_from(DESTINATIONS))
     def lane(self, open_it: bool, name: str) -> None:
         """The operator closes and opens a lane."""
         lanes = Lanes(self.store)
@@ -728,7 +744,7 @@ class Deliveries(RuleBasedStateMachine):
                 self.late.pop(0)()
         actor, forwarder, schedule = self.workers[0]
         forwarder.sender.stopping.clear()
-        for name in (HOLD, RESEND):
+        for name in DESTINATIONS:
             Lanes(self.store).resume(f"{name}:sms")
         for _ in range(60):
             self.clock.ms += 65_000
@@ -748,7 +764,9 @@ class Deliveries(RuleBasedStateMachine):
             if record is None:
                 assert not seen.takes
                 continue
-            assert record.state is not State.IN_DOUBT or destination_of(message) == HOLD, f"{message} is left in doubt"
+            where = destination_of(message)
+            assert record.state is not State.IN_DOUBT or where != RESEND, f"{message} is left in doubt"
+            assert record.state is not State.EXPIRED or where == BRIEF, f"{message} expired"
             if record.state in (State.REJECTED, State.EXPIRED):
                 assert set(seen.takes) <= seen.released, f"{message} is {record.state}, and MSG91 took it"
         assert len(list(Journal(self.store).newest_first())) >= sum(one is not None for one in self.records.values())

@@ -38,6 +38,7 @@ ONLY: dict[str, tuple[str, ...]] = {
         "worker.app",
         "worker.tasks",
         "worker.celery_worker",
+        "worker.consuming",
         "worker.queueing",
         "worker.intake.producer",
         "worker.intake.server",

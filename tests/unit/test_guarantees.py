@@ -176,16 +176,16 @@ def test_what_becomes_of_an_answer(klass: AnswerClass, policies: dict[str, Any])
         decide(
             replace(Delivery("k", "m", "track"), attempts=attempts, history=history),
             answer_of(klass),
-            policies["send_sms"],
-            repeatable=repeatable,
+            policies[name],
+            repeatable=ACTIONS[name].repeatable,
             shared=shared,
             now_ms=1_000_000,
             random=0.5,
             resend_after_ms=1_080_000,
         )
-        for repeatable in (False, True)
+        for name in ("send_sms", "record_user_events")
         for shared in (False, True)
-        for attempts in (0, policies["send_sms"].retry.attempts - 1)
+        for attempts in (0, policies[name].retry.attempts - 1)
         for history in ([], [{"at": 999_000, "maybe_sent": True, "class": "retry"}])
     ]
     named = {State(one) for one in marked(becomes) if one in set(State)}

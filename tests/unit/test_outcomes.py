@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.deliveries import Delivery
 from worker.delivery import Ending, RetryPolicy, State
-from worker.destinations import ActionPolicy
+from worker.destinations import ActionPolicy, InDoubt
 from worker.msg91.answers import Answer, AnswerClass
 from worker.outcomes import Decision, decide, ending_of
 
@@ -80,10 +82,17 @@ def test_retry_after_is_obeyed() -> None:
 
 def test_repeatable_actions_wait_until_the_first_request_is_surely_over() -> None:
     """What is safe to repeat is retried, but not while the first request may still be under way."""
-    decision = decided(Answer(AnswerClass.UNKNOWN), repeatable=True)
+    decision = decided(Answer(AnswerClass.UNKNOWN), policy=replace(POLICY, in_doubt="resend"), repeatable=True)
     assert State.SCHEDULED is decision.state
     assert decision.due_ms is not None
     assert decision.due_ms >= NOW + 60_000
+
+
+@pytest.mark.parametrize(("policy", "due_ms"), [("hold", None), ("drop", NOW + 660_000)])
+def test_a_policy_set_for_a_repeatable_action_is_obeyed(policy: InDoubt, due_ms: int | None) -> None:
+    """Who says `hold` or `drop` of user events gets what those words mean everywhere."""
+    decision = decided(Answer(AnswerClass.UNKNOWN), policy=replace(POLICY, in_doubt=policy), repeatable=True)
+    assert (State.IN_DOUBT, due_ms) == (decision.state, decision.due_ms)
 
 
 @pytest.mark.parametrize(("seconds_ago", "state"), [(5, State.ACCEPTED), (15, State.SCHEDULED)])

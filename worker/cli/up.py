@@ -190,7 +190,7 @@ def _run(plan: _Plan, machine: Machine, signals: StopSignals, door: socket.socke
     store_url = plan.settings.redis_url
     stdout.print(Text.assemble((f"msg91-destination {__version__}", "bold"), " — Ctrl-C stops it"))
     if store_url is None:
-        store_url = machine.start_store(plan.data_dir).url
+        store_url = machine.start_store(plan.data_dir, fsync=plan.settings.data_fsync).url
     core = open_core(plan.settings, store_url)
     environ = {**plan.environ, "REDIS_URL": store_url}
     if plan.sandbox_port is not None:

@@ -3,7 +3,7 @@
 from .attention import Attention, sweep
 from .awaiting import Awaiting, Silence
 from .backoff import RetryPolicy
-from .batches import PRIORITY_QUEUE, Batch, Batches, EventCounts, Kind, Look, new_id
+from .batches import PRIORITY_QUEUE, RETRY_QUEUE, Batch, Batches, EventCounts, Kind, Look, new_id
 from .contacts import Contacts
 from .counters import Counts, Reconciliation, fold, read_counts, reconcile
 from .errors import (
@@ -27,15 +27,17 @@ from .schedule import Entry, Schedule
 from .sealing import REDACTED, SEALED, CannotOpen, Sealing, is_sealed, may_carry
 from .states import State
 from .store import FORMAT, Call, Patience, Store, connect
-from .trust import Trust, confirm, why_held
+from .trust import PREDECESSOR_IN_ORDER, Trust, confirm, why_held
 from .unmatched import Stray, Unmatched
 
 __all__ = [
     "EARLY_REPORT_MS",
     "FORMAT",
     "LATENCY_BOUNDS",
+    "PREDECESSOR_IN_ORDER",
     "PRIORITY_QUEUE",
     "REDACTED",
+    "RETRY_QUEUE",
     "SEALED",
     "Attention",
     "Awaiting",

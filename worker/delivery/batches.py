@@ -13,6 +13,8 @@ from .store import Store
 
 #: Batches of this queue overtake others, and are sealed whatever they hold.
 PRIORITY_QUEUE = "events.priority"
+#: What has waited comes back by a queue of its own, so that it does not stand behind everything that is new.
+RETRY_QUEUE = "events.retries"
 
 
 class Kind(StrEnum):
@@ -205,9 +207,9 @@ class Batches:
 
     def hand_back(self, batch_id: str, seconds: float = 0.0) -> None:
         """Give a batch that was not begun to another worker: it is due after so many seconds, unless one is at it."""
-        keys, client = self.store.keys, self.store.client
+        keys = self.store.keys
         due = self.store.now_ms() + round(seconds * 1000)
-        self.store.ask(lambda: client.zadd(keys.schedule, {batch_id: due}, xx=True))
+        self.store.script("postpone", [keys.batch(batch_id), keys.schedule], [batch_id, "", due])
 
     def extend(self, batch: Batch) -> bool:
         """Push the lease on; ``False`` when the batch is no longer this run's."""

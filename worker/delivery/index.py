@@ -1,7 +1,8 @@
 """The index of a request: which recipient's delivery is which, for reports that name a recipient.
 
 One field of the request's hash holds all of it, since there are millions: 28 characters an entry, the hash of the
-recipient (8) and the key of the delivery (20). Format 1 had a field for each recipient; it is still read.
+recipient (8) and the key of the delivery (20). Format 1 has a field for each recipient; it is read, and
+written as long as a worker lives that knows no other.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@
 | ``meta``               | hash   | format version, run id of the server last seen, whether sending is held,   |
 |                        |        | how often the journal was swapped for a rewritten copy                     |
 | ``workers``            | hash   | worker process → server and moment of its last beat; see ``trust.py``       |
+| ``formats``            | hash   | worker process → newest format it reads and writes; see ``advance.lua``     |
 | ``counters``           | hash   | events and deliveries by state, cumulative; see ``counters.py``             |
 | ``measures``           | hash   | processor time, latencies and refusals, for people; see ``measures.py``     |
 | ``folding``            | hash   | ``<hour>:<letter>`` → records whose life ends in that hour                  |
@@ -71,6 +72,7 @@ class Keys:
         self.prefix = prefix
         self.meta = f"{prefix}meta"
         self.workers = f"{prefix}workers"
+        self.formats = f"{prefix}formats"
         self.counters = f"{prefix}counters"
         self.measures = f"{prefix}measures"
         self.folding = f"{prefix}folding"

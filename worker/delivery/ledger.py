@@ -229,6 +229,7 @@ class Ledger:
                 index.pack([slip.key for slip in slips], [slip.recipient for slip in slips]),
                 server,
                 int(bool(lane)),
+                self.store.format,
             ],
         )
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from .batches import Kind
 from .store import Store
+
+#: Due batches that are looked at in one step, and steps in one round.
+PAGE: Final = 1_000
+PAGES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +41,59 @@ class Schedule:
         self.store = store
         self._lease_ms = round(lease * 1000)
         self._lease_cap_ms = round(lease_cap * 1000)
+        self._seen = 0
 
-    def promote(self, limit: int) -> list[tuple[str, str]]:
-        """Lease up to ``limit`` due batches to the queue.
+    def promote(self, limit: int, room: Mapping[str, int] | None = None) -> list[tuple[str, str]]:
+        """Lease due batches to the queue, those that are due longest first.
+
+        Args:
+            limit: How many at most.
+            room: How many more messages each queue of the broker may hold; no bound unless given. A full queue keeps
+                nobody from another one.
 
         Returns:
             Pairs of batch id and queue, to be sent to Celery. Losing one harms nothing: it is promoted again.
         """
+        promoted: list[tuple[str, str]] = []
+        left = dict(room or {})
+        offset = 0
+        for page in range(PAGES):
+            found, stayed, more = self._promote_page(offset, limit - len(promoted), left)
+            promoted += found
+            for _, queue in found:
+                if queue in left:
+                    left[queue] -= 1
+            offset += stayed
+            if page == 0:
+                # Where so much stays due that a round does not see the end of it, the next one goes on from there.
+                offset = max(offset, self._seen)
+            if not more or len(promoted) >= limit or (room is not None and not any(one > 0 for one in left.values())):
+                self._seen = 0
+                break
+        else:
+            self._seen = offset
+        return promoted
+
+    def _promote_page(
+        self, offset: int, limit: int, room: Mapping[str, int]
+    ) -> tuple[list[tuple[str, str]], int, bool]:
+        """Look at one page of what is due: what was promoted, how much stayed due, and whether there may be more."""
         keys = self.store.keys
         now = self.store.now_ms()
-        due = self.store.ask(lambda: self.store.client.zrangebyscore(keys.schedule, "-inf", now, start=0, num=limit))
+        due = self.store.ask(
+            lambda: self.store.client.zrangebyscore(keys.schedule, "-inf", now, start=offset, num=PAGE)
+        )
         if not due:
-            return []
+            return [], 0, False
         ids = [one.decode() for one in due]
+        bounds = [value for pair in room.items() for value in pair]
         answer = self.store.script(
             "promote",
             [keys.schedule, *(keys.batch(one) for one in ids)],
-            [now, self._lease_ms, self._lease_cap_ms, *ids],
+            [now, self._lease_ms, self._lease_cap_ms, limit, len(room), *bounds, *ids],
         )
-        texts = [one.decode() for one in answer]
-        return list(zip(texts[::2], texts[1::2], strict=True))
+        texts = [one.decode() for one in answer[1:]]
+        return list(zip(texts[::2], texts[1::2], strict=True)), int(answer[0]), len(ids) == PAGE
 
     def depth(self) -> int:
         """How many batches are unfinished."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,8 +14,16 @@ from typing import Any, TypeVar
 import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
+from redis.exceptions import (
+    ClusterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -24,13 +33,15 @@ from .keys import Keys
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-#: Format of everything this version writes. Readers accept it and the one before.
+#: The newest format that this version reads and writes. It reads the one before, too, and writes that as long as a
+#: worker of the version before lives (``Store.format``), so that an upgrade can go one worker at a time.
 FORMAT = 2
 
 SCRIPTS = (
     "accept",
     "accept_stream",
     "acquire",
+    "advance",
     "begin",
     "claim",
     "discard",
@@ -56,8 +67,10 @@ CLOCK_READ = 30.0
 #: Seconds by which the wall clock may part from the monotonic one before the store's is read again.
 CLOCK_STEP = 0.5
 
-#: Answers of a server that works but cannot write now: full memory, failed disk, replica, still loading.
-_CANNOT_WRITE = ("OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN")
+#: Answers of a server that works but cannot write now (full memory, failed disk, replica, still loading), or takes no
+#: part in its cluster. redis-py has a class for some of them and takes the word from their text.
+_CANNOT_WRITE = (OutOfMemoryError, ReadOnlyError, ClusterDownError, TryAgainError)
+_CANNOT_WRITE_WORDS = re.compile(r"(?:^|caused error: )(OOM|MISCONF|READONLY|LOADING|BUSY|NOREPLICAS)\b")
 
 
 def connect(
@@ -168,7 +181,13 @@ class Store:
         namespace: Prefix of all keys.
         patience: How to wait when the server is away; raises at once unless given.
         reconnected: Set at each new connection (see ``connect``), and cleared by whoever looks who answers there.
+
+    Attributes:
+        newest: The newest format that is read and written here.
+        format: The format that is to be written now, known once the store is open: ``newest`` or the one before.
     """
+
+    newest = FORMAT
 
     def __init__(
         self,
@@ -185,6 +204,7 @@ class Store:
         self._scripts: dict[str, Script] = {
             name: client.register_script((folder / f"{name}.lua").read_text(encoding="utf-8")) for name in SCRIPTS
         }
+        self.format = self.newest
         self._ahead_ms = 0
         self._drift = 0.0
         self._read_again = 0.0
@@ -236,10 +256,10 @@ class Store:
         def attempt() -> Any:
             try:
                 return call()
-            except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:
+            except (RedisConnectionError, RedisTimeoutError, *_CANNOT_WRITE) as error:
                 raise StoreUnavailable(_words(error)) from error
             except ResponseError as error:
-                if str(error).startswith(_CANNOT_WRITE):
+                if _CANNOT_WRITE_WORDS.search(str(error)):
                     raise StoreUnavailable(_words(error)) from error
                 raise
 
@@ -264,20 +284,32 @@ class Store:
         """Check the format of the data, or mark an empty store as ours.
 
         Raises:
-            StoreFormatError: the data was written by a newer version.
+            StoreFormatError: the data was written by a newer version, or by one that is more than one format older.
             StoreUnavailable: the server does not answer.
         """
         found = self.ask(lambda: self.client.hget(self.keys.meta, "format"))
         if found is None:
-            self.ask(lambda: self.client.hsetnx(self.keys.meta, "format", str(FORMAT)))
+            self.ask(lambda: self.client.hsetnx(self.keys.meta, "format", str(self.newest)))
             found = self.ask(lambda: self.client.hget(self.keys.meta, "format"))
-        version = int(found or FORMAT)
-        if version > FORMAT:
-            msg = (
-                f"the store has data of format {version}, this version knows formats up to {FORMAT}: "
+        self.format = int(found or self.newest)
+        problem = self.format_problem
+        if problem:
+            raise StoreFormatError(problem)
+
+    @property
+    def format_problem(self) -> str:
+        """Why this version must not touch the store, ``""`` when it may."""
+        if self.format > self.newest:
+            return (
+                f"the store has data of format {self.format}, this version knows formats up to {self.newest}: "
                 "run the newer version of msg91-destination against it"
             )
-            raise StoreFormatError(msg)
+        if self.format < self.newest - 1:
+            return (
+                f"the store has data of format {self.format}, this version reads {self.newest - 1} and {self.newest}: "
+                "upgrade by one format at a time, with a version in between"
+            )
+        return ""
 
 
 def _words(error: RedisError) -> str:

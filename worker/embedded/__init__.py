@@ -5,8 +5,8 @@ end of its parent ends the server too, also after a SIGKILL. A data directory be
 other processes find a running server through `find_running`.
 
 It listens on loopback only, asks for a random password that only the owner of the data directory can read,
-and never evicts. A power cut can take the last second of writes (``appendfsync everysec``); a killed process
-cannot.
+and never evicts. With ``appendfsync everysec`` a power cut can take the last second of writes or two, and so can a
+kill while the disk is syncing; with ``always`` neither can.
 """
 
 from worker.embedded.directory import Running, find_running, find_running_server

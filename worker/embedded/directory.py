@@ -5,6 +5,7 @@ the server is gone, however that came about. The state file says how to reach th
 alone.
 """
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from worker.configuration import DataDirectoryInUse, EmbeddedValkeyError
+from worker.delivery import PREDECESSOR_IN_ORDER
 
 __all__ = ["Running", "find_running", "find_running_server"]
 
@@ -50,6 +52,18 @@ class Running:
 
     def __repr__(self) -> str:
         return f"<Running {HOST}:{self.port} process {self.pid}>"
+
+
+def ended_in_order(directory: Path) -> bool:
+    """Whether the last server of a data directory was stopped in good order: then it has taken its state file along."""
+    return not (directory / STATE_FILE).exists()
+
+
+def say_ended_in_order(server: Running) -> None:
+    """Tell those who will ask a server that its predecessor wrote everything down before it ended."""
+    client = redis.Redis.from_url(server.url, socket_connect_timeout=1, socket_timeout=2)
+    with contextlib.suppress(redis.RedisError, OSError), contextlib.closing(client):
+        client.set(PREDECESSOR_IN_ORDER, server.run_id)
 
 
 def find_running_server(data_dir: Path | str) -> Running | None:

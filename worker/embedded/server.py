@@ -21,8 +21,10 @@ from worker.embedded.directory import (
     STATE_FILE,
     Running,
     directory_error,
+    ended_in_order,
     lock_directory,
     prepare_directory,
+    say_ended_in_order,
     server_info,
     server_url,
     write_private,
@@ -72,6 +74,7 @@ class EmbeddedValkey:
             the server.
         port: TCP port on 127.0.0.1; None means any free one.
         append_only: Whether writes survive `kill` and `restart`; None means: with a `data_dir` yes, else no.
+        fsync: When they are synced to the disk: ``everysec`` or ``always`` (before each answer).
         lock_timeout: Seconds to wait for a data directory whose server is just ending.
     """
 
@@ -81,9 +84,12 @@ class EmbeddedValkey:
         *,
         port: int | None = None,
         append_only: bool | None = None,
+        fsync: str = "everysec",
         lock_timeout: float = LOCK_TIMEOUT,
     ) -> None:
         self.append_only = append_only if append_only is not None else data_dir is not None
+        self.fsync = fsync
+        self._in_order = False
         self._given_dir = None if data_dir is None else Path(data_dir).expanduser().absolute()
         self._given_port = port
         self._lock_timeout = lock_timeout
@@ -242,7 +248,7 @@ class EmbeddedValkey:
             "logfile": LOG_FILE,
             "save": '""',
             "appendonly": "yes" if self.append_only else "no",
-            "appendfsync": "everysec",
+            "appendfsync": self.fsync,
             "aof-load-truncated": "yes",
             "maxmemory-policy": "noeviction",
             "tcp-keepalive": "60",
@@ -257,6 +263,9 @@ class EmbeddedValkey:
                 last_answer = time.monotonic()
                 if not info.get("loading"):
                     state = Running(process.pid, os.getpid(), self.port, self._password, str(info["run_id"]))
+                    if self.append_only and (self._in_order or ended_in_order(self.data_dir)):
+                        say_ended_in_order(state)
+                    self._in_order = False
                     state.write(self.data_dir)
                     return True
             if time.monotonic() - last_answer > START_TIMEOUT:
@@ -276,6 +285,7 @@ class EmbeddedValkey:
                 in_time = False
                 process.kill()
                 process.wait()
+            self._in_order = in_time and process.returncode == 0
         if self._pipe is not None:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._pipe, b"stopped\n")
@@ -286,7 +296,8 @@ class EmbeddedValkey:
     def _release(self) -> None:
         if self._lock is None or self._dir is None:
             return
-        (self._dir / STATE_FILE).unlink(missing_ok=True)
+        if self._in_order:
+            (self._dir / STATE_FILE).unlink(missing_ok=True)
         if self._given_dir is None:
             shutil.rmtree(self._dir, ignore_errors=True)
         os.close(self._lock)

@@ -34,7 +34,7 @@ def resolve_store(settings: Settings, data_dir: Path | str | None = None) -> Ite
     directory = settings.data_dir if data_dir is None else Path(data_dir)
     deadline = time.monotonic() + START_TIMEOUT
     while (url := find_running(directory)) is None:
-        server = EmbeddedValkey(directory, lock_timeout=0)
+        server = EmbeddedValkey(directory, fsync=settings.data_fsync, lock_timeout=0)
         try:
             server.start()
         except DataDirectoryInUse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from worker.deliveries import Delivery, dump
+from worker.deliveries import Delivery, dump, look_again
 from worker.delivery import Kind as BatchKind
 from worker.delivery import Outcome, State, Waiting
 from worker.msg91.answers import Answer
@@ -25,10 +25,11 @@ def plan(
     for delivery, decision in zip(deliveries, decisions, strict=True):
         state, reason = decision.state, decision.reason
         if state is State.SCHEDULED:
+            due_ms = look_again(delivery, decision.due_ms or 0)
             if decision.split:
-                group = ("first half" if id(delivery) in half else "second half", decision.due_ms or 0)
+                group = ("first half" if id(delivery) in half else "second half", due_ms)
             else:
-                group = (reason, decision.due_ms or 0)
+                group = (reason, due_ms)
             groups.setdefault(group, []).append(delivery)
             at = list(groups).index(group)
             outcomes.append(Outcome(state, reason, waiting=at, counts=decision.counts))

@@ -198,7 +198,7 @@ class Sender:
         attempt = Attempt(
             token=new_id(),
             lease_end_ms=self.store.now_ms() + round(self.timing.lease * 1000),
-            write_by=time.monotonic() + self.timing.lease - self.timing.deadline - self.timing.margin,
+            write_by=time.monotonic() + self._time_to_write(deliveries),
             lane=lane,
             paid=slot == lane.name,
             under_way=UnderWay(),
@@ -212,3 +212,9 @@ class Sender:
         finally:
             del self._under_way[attempt.token]
             attempt.under_way.end()
+
+    def _time_to_write(self, deliveries: Sequence[Delivery]) -> float:
+        """Seconds within which the first byte must be written: well inside the lease, and nothing of it too late."""
+        ends = min((one.expires_ms for one in deliveries if one.expires_ms is not None), default=None)
+        longest = self.timing.lease - self.timing.deadline - self.timing.margin
+        return longest if ends is None else min(longest, (ends - self.store.now_ms()) / 1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from worker.deliveries import Delivery, dump
+from worker.deliveries import Delivery, dump, look_again
 from worker.delivery import (
     REDACTED,
     Expectation,
@@ -87,11 +87,23 @@ class Unsent:
             paid: Whether they had paid for the lane's rate already.
         """
         waiting.due_ms = grant.when_ms
-        waiting.body = dump(deliveries)
         waiting.slot = lane if grant.verdict is Verdict.SLOT or (grant.verdict is Verdict.FULL and paid) else ""
+        dues = [look_again(one, grant.when_ms) for one in deliveries]
+        if grant.verdict is Verdict.FULL:
+            # A freed slot wakes all of them together.
+            waiting.due_ms = min(dues)
+            dues = [waiting.due_ms] * len(deliveries)
+        # What will have expired by then has no use for the slot, and is looked at when its own time is over.
+        batches = {waiting.due_ms: waiting} if waiting.due_ms in dues else {}
+        for due in dues:
+            batches.setdefault(due, Waiting(due, b"", 0, queue=waiting.queue))
+        order = list(batches)
+        for due, one in batches.items():
+            members = [delivery for delivery, at in zip(deliveries, dues, strict=True) if at == due]
+            one.body, one.items = dump(members), len(members)
         reason = f"lane {grant.verdict}: {grant.reason}" if grant.reason else f"lane {grant.verdict}"
-        outcomes = [Outcome(State.SCHEDULED, reason[:160], waiting=0, counts=False)] * len(deliveries)
-        self._write(deliveries, outcomes, group, [waiting])
+        outcomes = [Outcome(State.SCHEDULED, reason[:160], waiting=order.index(due), counts=False) for due in dues]
+        self._write(deliveries, outcomes, group, list(batches.values()))
 
     def take_back(self, deliveries: Sequence[Delivery], blocked: dict[int, Record], token: str, group: Group) -> None:
         """A claim of ours whose reply was lost may have run out before we heard of it; nothing of it ever left."""

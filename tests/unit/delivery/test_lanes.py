@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from tests.unit.delivery.conftest import Bench, slip
-from worker.delivery import Ending, Grant, LaneLimits, Verdict, new_id
+from worker.delivery import RETRY_QUEUE, Ending, Grant, LaneLimits, Verdict, new_id
 
 LANE = "msg91:sms"
 STEADY = LaneLimits(adaptive=False)
@@ -126,7 +126,7 @@ def test_no_more_requests_than_the_lane_takes(bench: Bench) -> None:
     assert grant.when_ms > bench.store.now_ms() + 9000
     assert bench.lanes.status(LANE).waiting == 1
     assert end(bench, tokens[0], Ending.OK, limits) == batch_id
-    assert bench.schedule.promote(5) == [(batch_id, "events")]
+    assert bench.schedule.promote(5) == [(batch_id, RETRY_QUEUE)]
 
 
 def test_a_dead_workers_slot_frees_itself(bench: Bench) -> None:
@@ -380,5 +380,5 @@ def test_resuming_wakes_who_waits_for_a_slot(bench: Bench) -> None:
     ask(bench, limits, waiter=batch_id)
     bench.lanes.pause(LANE, "x")
     assert bench.lanes.resume(LANE) == [batch_id]
-    assert bench.schedule.promote(5) == [(batch_id, "events")]
+    assert bench.schedule.promote(5) == [(batch_id, RETRY_QUEUE)]
     assert bench.lanes.status(LANE).waiting == 0

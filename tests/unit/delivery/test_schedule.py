@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.stores import holding
 from tests.unit.delivery.conftest import LEASE, Bench, slip, slips
-from worker.delivery import EventCounts, Kind, Outcome, State, Waiting
+from worker.delivery import PRIORITY_QUEUE, RETRY_QUEUE, EventCounts, Kind, Outcome, State, Waiting
 
 COUNTS = EventCounts(parsed=2, malformed=1, filtered=1, duplicate=0, parent=1)
 
@@ -102,7 +104,7 @@ def test_a_postponed_batch_comes_back_at_its_time(bench: Bench) -> None:
     assert bench.batches.postpone(batch, bench.store.now_ms() + 5000)
     assert bench.schedule.promote(10) == []
     bench.store.pass_time(5)
-    assert bench.schedule.promote(10) == [(batch.id, "events")]
+    assert bench.schedule.promote(10) == [(batch.id, RETRY_QUEUE)]
     assert bench.batches.begin(batch.id) is not None
 
 
@@ -128,6 +130,85 @@ def test_promotion_takes_no_more_than_there_is_room_for(bench: Bench) -> None:
     bench.store.pass_time(20)
     assert [one for one, _ in bench.schedule.promote(2)] == ids[:2]
     assert [one for one, _ in bench.schedule.promote(10)] == ids[2:]
+
+
+def test_a_full_queue_keeps_nobody_from_another_one(bench: Bench) -> None:
+    """While the queue of new events is full, retries and what somebody waits for are promoted all the same."""
+    new = [bench.batches.accept(b"1", 1) for _ in range(3)]
+    bench.store.pass_time(20)
+    urgent = bench.batches.accept(b"1", 1, queue=PRIORITY_QUEUE)
+    waiting = bench.postpone([slip(0)], seconds=1)
+    bench.store.pass_time(20)
+    room = {"events": 0, RETRY_QUEUE: 5, PRIORITY_QUEUE: 5}
+    assert sorted(bench.schedule.promote(10, room)) == sorted([(urgent, PRIORITY_QUEUE), (waiting, RETRY_QUEUE)])
+    assert bench.schedule.promote(10, {**room, "events": 5}) == []
+    bench.store.pass_time(15)
+    room = {"events": 5, RETRY_QUEUE: 0, PRIORITY_QUEUE: 0}
+    assert sorted(one for one, _ in bench.schedule.promote(10, room)) == sorted(new)
+
+
+def test_a_new_batch_whose_queue_is_full_is_not_told_of_again(bench: Bench) -> None:
+    """Its message is most likely in that queue; after some minutes it counts as lost and comes back as a retry."""
+    batch_id = bench.batches.accept(b"1", 1)
+    bench.store.pass_time(15)
+    waits = []
+    while not (told := bench.schedule.promote(10, {"events": 0, RETRY_QUEUE: 5})):
+        waits.append(round((bench.schedule.entries()[0].due_ms - bench.store.now_ms()) / 1000))
+        bench.store.pass_time(waits[-1] + 0.1)
+    assert told == [(batch_id, RETRY_QUEUE)]
+    assert waits == [15, 30, 60, 60, 60, 60, 60, 60]
+
+
+def test_what_was_begun_before_is_in_no_queue_any_more(bench: Bench) -> None:
+    """A batch of a lost worker, or one that was handed back, does not wait for the queue of new events to be short."""
+    lost = bench.events()
+    handed_back = bench.batches.accept(b"1", 1)
+    bench.batches.hand_back(handed_back)
+    room = {"events": 0, RETRY_QUEUE: 5}
+    assert bench.schedule.promote(10, room) == [(handed_back, RETRY_QUEUE)]
+    bench.store.pass_time(LEASE + 0.1)
+    assert (lost.id, RETRY_QUEUE) in bench.schedule.promote(10, room)
+
+
+def test_handing_back_what_is_gone_makes_no_batch(bench: Bench) -> None:
+    """A batch that was finished meanwhile stays finished."""
+    batch = bench.events()
+    assert bench.batches.finish(batch, COUNTS)
+    bench.batches.hand_back(batch.id)
+    assert bench.schedule.depth() == 0
+    assert bench.batches.begin(batch.id) is None
+
+
+def test_each_queue_gets_as_much_as_it_has_room_for(bench: Bench) -> None:
+    """Of what waits the oldest go first, and what found no room stays due."""
+    waiting = []
+    for number in range(4):
+        waiting.append(bench.postpone([slip(number)], seconds=1))
+        bench.store.pass_time(1)
+    bench.store.pass_time(5)
+    assert bench.schedule.promote(10, {"events": 9, RETRY_QUEUE: 1}) == [(waiting[0], RETRY_QUEUE)]
+    assert [one for one, _ in bench.schedule.promote(10, {"events": 9, RETRY_QUEUE: 2})] == waiting[1:3]
+
+
+def test_what_has_room_is_found_behind_everything_that_has_none(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much is due and stuck before it, a one-time password is promoted within a few rounds."""
+    monkeypatch.setattr("worker.delivery.schedule.PAGE", 3)
+    monkeypatch.setattr("worker.delivery.schedule.PAGES", 2)
+    for number in range(17):
+        bench.postpone([slip(number)], seconds=1)
+    bench.store.pass_time(5)
+    urgent = bench.batches.accept(b"1", 1, queue=PRIORITY_QUEUE)
+    bench.store.pass_time(20)
+    room = {"events": 9, RETRY_QUEUE: 0, PRIORITY_QUEUE: 9}
+    rounds = [bench.schedule.promote(10, room) for _ in range(8)]
+    assert [one for one in rounds if one] == [[(urgent, PRIORITY_QUEUE)]]
+
+
+def test_a_batch_of_an_unknown_queue_is_promoted_to_the_common_one(bench: Bench) -> None:
+    """What was accepted under a routing key of somebody else's goes where workers listen."""
+    batch_id = bench.batches.accept(b"1", 1, queue="shop.events")
+    bench.store.pass_time(15)
+    assert bench.schedule.promote(10, {"events": 1, RETRY_QUEUE: 1, PRIORITY_QUEUE: 1}) == [(batch_id, "events")]
 
 
 def test_what_runs_is_not_promoted(bench: Bench) -> None:
@@ -156,7 +237,7 @@ def test_making_due_says_whether_there_is_such_a_batch(bench: Bench) -> None:
     assert bench.schedule.depth() == 0
     batch_id = bench.postpone([slip(0)], seconds=3600)
     assert bench.schedule.make_due(batch_id)
-    assert bench.schedule.promote(10) == [(batch_id, "events")]
+    assert bench.schedule.promote(10) == [(batch_id, RETRY_QUEUE)]
 
 
 def test_waiting_deliveries_are_scheduled_in_the_settling_step(bench: Bench) -> None:

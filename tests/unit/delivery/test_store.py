@@ -9,6 +9,7 @@ from importlib import resources
 
 import pytest
 import redis
+from redis._parsers.base import BaseParser
 
 from tests.stores import ClockedStore
 from worker.delivery import FORMAT, Patience, Store, StoreFormatError, StoreUnavailable, connect
@@ -58,11 +59,34 @@ def test_who_shuts_down_does_not_wait(store: ClockedStore) -> None:
         store.ask(failing(100, redis.ConnectionError("gone")))
 
 
-@pytest.mark.parametrize("words", ["OOM command not allowed", "MISCONF disk", "LOADING dataset", "READONLY replica"])
-def test_a_server_that_cannot_write_is_away(store: ClockedStore, words: str) -> None:
-    """Full memory or disk, a replica, a server that loads: the caller may ask again later."""
-    with pytest.raises(StoreUnavailable):
-        store.ask(failing(1, redis.ResponseError(words)))
+@pytest.mark.parametrize(
+    "line",
+    [
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "MISCONF Errors writing to the AOF file: No space left on device",
+        "LOADING Valkey is loading the dataset in memory",
+        "READONLY You can't write against a read only replica.",
+        "MASTERDOWN Link with MASTER is down",
+        "CLUSTERDOWN The cluster is down",
+        "BUSY Valkey is busy running a script.",
+        "NOREPLICAS Not enough good replicas to write.",
+        "NOAUTH Authentication required.",
+        "WRONGPASS invalid username-password pair or user is disabled.",
+        "ERR max number of clients reached",
+    ],
+)
+def test_a_server_that_cannot_serve_is_away(store: ClockedStore, line: str) -> None:
+    """Full memory or disk, a replica, a server that loads or asks for a password: the caller may ask again later.
+
+    The errors are those that redis-py makes of a server's line, also inside a pipeline.
+    """
+    client = redis.Redis()
+    for piped in (False, True):
+        error = BaseParser.parse_error(line)
+        if piped:
+            client.pipeline().annotate_exception(error, 1, ("HSET", "key"))
+        with pytest.raises(StoreUnavailable):
+            store.ask(failing(1, error))
 
 
 def test_our_own_mistakes_are_not_waited_for(store: ClockedStore) -> None:

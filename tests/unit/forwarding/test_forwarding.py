@@ -237,6 +237,26 @@ def test_what_is_safe_to_repeat_is_retried_instead_of_doubted(house: House) -> N
     assert house.states() == {"accepted": 1}
 
 
+@pytest.mark.parametrize(("policy", "state"), [("hold", "in_doubt"), ("drop", "dead")])
+def test_what_is_safe_to_repeat_is_doubted_where_somebody_said_so(house: House, policy: str, state: str) -> None:
+    """A policy set for user events is obeyed as for everything else."""
+    house.configure(
+        {
+            "name": "msg91",
+            "authkey": "k",
+            "mappings": "segmento-user-events",
+            "segmento": {"phonebook_id": "7"},
+            "actions": {"record_user_events": {"in_doubt": policy}},
+        }
+    )
+    house.answers = [answer(AnswerClass.UNKNOWN, code="read_timeout")]
+    house.forward({"type": "track", "event": "Order", "userId": "u-1", "messageId": "1", "properties": {"a": 1}})
+    assert house.states() == {"in_doubt": 1}
+    house.run_due(3600)
+    assert house.states() == {state: 1}
+    assert len(house.requests) == 1
+
+
 def test_311_is_accepted_only_after_an_attempt_of_the_same_delivery(house: House) -> None:
     """A duplicate refusal proves an earlier attempt only if that attempt may have left within ten seconds."""
     duplicate = answer(AnswerClass.DUPLICATE, status=200, code="311", retry_after=10.0)

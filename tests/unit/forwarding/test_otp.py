@@ -14,7 +14,7 @@ import yaml
 from tests.unit.forwarding.conftest import ACCEPTED, House
 from worker import app
 from worker.deliveries import restore
-from worker.delivery import PRIORITY_QUEUE, Batches, CannotOpen, Kind, Sealing, State
+from worker.delivery import PRIORITY_QUEUE, RETRY_QUEUE, Batches, CannotOpen, Kind, Sealing, State
 from worker.events import join
 from worker.explaining import Verdict, explain_event
 from worker.msg91.answers import Answer, AnswerClass
@@ -318,6 +318,8 @@ def test_a_forgotten_answer_is_redacted(otp_house: House) -> None:
     assert DIGITS.encode() not in everything(otp_house)
 
 
-def test_one_name_for_the_priority_queue() -> None:
-    """The queue that the store seals is the one that workers read first."""
+def test_store_and_broker_name_the_queues_alike() -> None:
+    """The queue that the store seals, and the one that it promotes retries to, are those that workers read."""
     assert PRIORITY_QUEUE == app.PRIORITY_QUEUE == app.QUEUES[0]
+    assert RETRY_QUEUE == app.RETRY_QUEUE
+    assert set(app.QUEUES) == {app.QUEUE, PRIORITY_QUEUE, RETRY_QUEUE}

@@ -16,7 +16,7 @@ from worker import tasks
 from worker.actions import ACTIONS
 from worker.actions.base import ActionContext
 from worker.deliveries import dump_claim, load_claim
-from worker.delivery import Call, Claim, State, StoreHeld, StoreUnavailable
+from worker.delivery import RETRY_QUEUE, Call, Claim, State, StoreHeld, StoreUnavailable
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.client import Request
 from worker.recovery import recover_abandoned
@@ -156,7 +156,7 @@ def test_a_worker_that_stops_begins_nothing_and_hands_it_on(house: House) -> Non
     assert house.forwarder.run(batch_id) is False
     assert house.requests == []
     assert house.schedule.entries()[0].runs == 0
-    assert house.schedule.promote(10) == [(batch_id, "events")]
+    assert house.schedule.promote(10) == [(batch_id, RETRY_QUEUE)]
 
 
 def test_a_lost_reply_of_the_settlement_is_no_alarm(

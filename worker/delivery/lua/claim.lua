@@ -16,6 +16,7 @@
 --       8 the entries of the request's index, 28 characters per delivery: recipient hash (8) and key (20)
 --       9 run id of the server that the caller knows and trusts ('' for any)
 --       10 '1': only if the token holds a slot of its lane, which may have been asked for right before
+--       11 format that the store is written in: 1 has a field of the index for each recipient
 --
 -- Nothing is claimed while sending is held, nor on a server that the caller has not met: what it sent may be forgotten.
 --
@@ -90,7 +91,16 @@ end
 if not all_new then
   redis.call('MSET', unpack(writes))
 end
-redis.call('HSET', KEYS[3], '_about', ARGV[6], '_items', ARGV[7], '_to', index)
+if ARGV[11] == '1' then
+  local fields = {}
+  for at = 1, #index, 28 do
+    fields[#fields + 1] = string.sub(index, at, at + 7)
+    fields[#fields + 1] = string.sub(index, at + 8, at + 27)
+  end
+  redis.call('HSET', KEYS[3], '_about', ARGV[6], '_items', ARGV[7], unpack(fields))
+else
+  redis.call('HSET', KEYS[3], '_about', ARGV[6], '_items', ARGV[7], '_to', index)
+end
 redis.call('ZADD', KEYS[2], ARGV[3], token)
 if created > 0 then
   redis.call('HINCRBY', KEYS[1], 'created', created)

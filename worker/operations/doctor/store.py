@@ -113,9 +113,20 @@ def _persistence(client: redis.Redis, info: dict[str, Any]) -> Finding:
         return warning(
             "store persistence",
             "appendonly is on, but appendfsync is no: a power cut can lose half a minute",
-            "Set appendfsync everysec (a power cut then loses a second at most) or always",
+            "Set appendfsync everysec (a power cut then loses two seconds at most) or always",
         )
-    loss = "a power cut loses nothing" if fsync == "always" else "a power cut loses a second at most"
+    if fsync == "always":
+        return ok(
+            "store persistence", "appendonly is on, appendfsync always: neither a power cut nor a kill loses anything"
+        )
+    slow = int(info.get("aof_delayed_fsync", 0))
+    loss = "a power cut, or a kill while its disk is busy, loses two seconds at most"
+    if slow:
+        return warning(
+            "store persistence",
+            f"appendonly is on, appendfsync {fsync}: {loss}; its disk took longer than that {slow:,} times",
+            "Give it a faster disk, or set appendfsync always, which answers only after the sync",
+        )
     return ok("store persistence", f"appendonly is on, appendfsync {fsync}: {loss}")
 
 
@@ -143,6 +154,12 @@ def _format(client: redis.Redis, keys: Keys) -> Finding:
             "store format",
             f"{version}; this version knows formats up to {FORMAT}",
             "Run the newer version of msg91-destination against it",
+        )
+    if version < FORMAT - 1:
+        return problem(
+            "store format",
+            f"{version}; this version reads {FORMAT - 1} and {FORMAT}",
+            "Upgrade by one format at a time, with a version in between",
         )
     return ok("store format", f"{version}, namespace {keys.namespace!r}")
 
