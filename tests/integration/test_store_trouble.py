@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.system import System, many, sends_by_text, wait_until
+from tests.intake import WRITE_KEY, Intake
+from tests.system import System, many, sends_by_text, sms, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -106,3 +107,24 @@ def processor_seconds(system: System) -> dict[int, float]:
         fields = Path(f"/proc/{one.process.pid}/stat").read_text().rpartition(")")[2].split()
         found[one.process.pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return found
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_the_door_refuses_while_the_store_does_not_serve(trouble: str) -> None:
+    """Senders are told to come back; what was refused is not stored, what was accepted goes out, once."""
+    with System(workers=1, destination={"write_keys": [WRITE_KEY]}) as system, Intake(system) as door:
+        operator = redis.Redis.from_url(system.valkey.url)
+        assert door.post("/v1/track", sms(919000000001, "before")).status_code == 200
+        system.wait_settled()
+        TROUBLES[trouble][0](operator)
+        refused = door.post("/v1/track", sms(919000000002, "during"))
+        assert (refused.status_code, refused.json()["code"]) == (429, "store_away")
+        assert int(refused.headers["retry-after"]) >= 1
+        TROUBLES[trouble][1](operator)
+        wait_until(
+            lambda: door.post("/v1/track", sms(919000000003, "after")).status_code == 200, what="the door takes again"
+        )
+        assert system.wait_settled() == {"accepted": 2}
+        assert door.process.poll() is None
+        assert "Traceback" not in door.log
+        operator.close()
