@@ -65,6 +65,7 @@ def test_workers_wait_for_a_store_that_does_not_serve(system: System, trouble: s
     operator = redis.Redis.from_url(system.valkey.url)
     password = str(operator.connection_pool.connection_kwargs["password"])
     events = many(400)
+    wait_until(lambda: system.log.count(" ready.") == 2, what="both take work")
     system.send(events[:200], size=20)
     wait_until(lambda: len(system.sandbox.requests()) >= 2, what="the workers work")
     if trouble == "password":
@@ -77,7 +78,7 @@ def test_workers_wait_for_a_store_that_does_not_serve(system: System, trouble: s
     ended = wait_quietly(system, seconds=8)
     assert not ended, system.log[-3000:]
     spent = {pid: processor_seconds(system)[pid] - before[pid] for pid in pids}
-    assert max(spent.values()) < 4, spent
+    assert max(spent.values()) < 1.6, spent
     if trouble == "password":
         unlock(operator, password)
     else:
