@@ -42,8 +42,9 @@ def redis_transport_options(namespace: str) -> dict[str, Any]:
 
 
 #: Options of the AMQP transport: a link that has gone silent must not hold a call for good. Celery says farewell to
-#: each of its connections that way, twice, before it makes new ones.
-AMQP_TRANSPORT_OPTIONS = {"read_timeout": 5, "write_timeout": 5}
+#: each of its connections that way, twice, before it makes new ones. And a message is told only when the broker has
+#: confirmed it: a link that has gone silent takes messages for a long time, and none of them arrives.
+AMQP_TRANSPORT_OPTIONS = {"read_timeout": 5, "write_timeout": 5, "confirm_publish": True}
 
 
 def configure(celery: Celery, broker_url: str, *, namespace: str = "msg91", soft_shutdown: float = 30.0) -> None:

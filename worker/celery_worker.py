@@ -18,7 +18,6 @@ import time
 import warnings
 from typing import Any
 
-from celery.exceptions import CPendingDeprecationWarning
 from celery.platforms import SecurityWarning
 from celery.signals import worker_ready, worker_shutting_down
 
@@ -45,8 +44,6 @@ def main(concurrency: int, number: int) -> int:
     """Run a Celery worker with threads until TERM."""
     # Celery warns of running as root for the sake of pickle, which is not accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    # It also announces at each lost connection what a later version will do; that is set in the application.
-    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
     starter = _take_stdout()
     try:
         settings = load_settings()

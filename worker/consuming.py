@@ -6,8 +6,10 @@ Celery connects again at once, and again; without a pause that is a loop as fast
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.worker import consumer, state
 
 #: Seconds of the first pause; it doubles with each failure that follows soon.
@@ -31,7 +33,10 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
 
     def on_connection_error_after_connected(self, exc: Exception) -> Any:
         """Give up the connection, and rest when the last failure was not long ago."""
-        super().on_connection_error_after_connected(exc)
+        with warnings.catch_warnings():
+            # It announces each time what a later version will do.
+            warnings.simplefilter("ignore", CPendingDeprecationWarning)
+            super().on_connection_error_after_connected(exc)
         self._rest()
 
     def _rest(self) -> None:

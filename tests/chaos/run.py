@@ -120,5 +120,5 @@ def tell_all(world: World, result: Result, *, name: str) -> None:
     sys.stdout.write(report(world, result, name=name) + "\n")
     if not result.holds:
         sys.stdout.write("what was done:\n" + "\n".join(world.diary.lines) + "\n")
-        sys.stdout.write("the workers' last words:\n" + "\n".join(world.log.splitlines()[-60:]) + "\n")
+        sys.stdout.write("the workers' last words:\n" + "\n".join(world.log.splitlines()[-300:]) + "\n")
     sys.stdout.flush()

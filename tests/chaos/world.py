@@ -216,7 +216,7 @@ class World:
         actions: dict[str, Any] | None = None,
         lanes: dict[str, Any] | None = None,
         broker: tuple[str, int] | None = None,
-        module: str = "worker.celery_worker",
+        module: str = "tests.chaos.traced_worker",
         slow: str = "50-250",
         verbose: bool = False,
     ) -> None:
@@ -247,7 +247,7 @@ class World:
     def _enter(self) -> None:
         enter = self._stack.enter_context
         self.folder = Path(enter(tempfile.TemporaryDirectory(prefix="msg91-chaos-")))
-        self.valkey = enter(EmbeddedValkey(self.folder / "store"))
+        self.valkey = enter(EmbeddedValkey(self.folder / "store", fsync="always"))
         self.link = enter(Link(self.valkey.port))
         self._links = [self.link]
         broker_url, behind_link = None, None
@@ -381,8 +381,13 @@ class World:
             time.sleep(0.2)
             victim.send(signal.SIGTERM)
         deadline = time.monotonic() + self.settings.shutdown_grace + 15
+        ask = time.monotonic() + self.settings.request_deadline + 5
         while victim.alive and time.monotonic() < deadline:
             time.sleep(0.05)
+            if time.monotonic() > ask:
+                # No request takes that long: its log will tell what its threads are at.
+                victim.send(signal.SIGUSR2)
+                ask = deadline
         if victim.alive:
             self.diary.note("the worker did not stop")
             victim.kill()
@@ -422,7 +427,9 @@ class World:
             for link in self._links:
                 link.black()
             before = self._processor_seconds()
-            time.sleep(seconds)
+            time.sleep(seconds / 2)
+            self._ask_the_busy(before, seconds / 2)
+            time.sleep(seconds / 2)
             self._judge_idleness(before, seconds)
             for link in self._links:
                 link.heal(late=late)
@@ -436,6 +443,13 @@ class World:
                 fields = Path(f"/proc/{one.process.pid}/stat").read_text().rpartition(")")[2].split()
                 found[one.process.pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         return found
+
+    def _ask_the_busy(self, before: dict[int, float], seconds: float) -> None:
+        """Let those that spin write down what they are at."""
+        for pid, spent in self._processor_seconds().items():
+            if pid in before and (spent - before[pid]) / seconds > 0.2:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGUSR2)
 
     def _judge_idleness(self, before: dict[int, float], seconds: float) -> None:
         """While there is no store, nobody may spin: a fifth of a processor is generous for waiting."""

@@ -156,6 +156,24 @@ def test_a_server_that_was_killed_with_its_workers_may_have_answered_before_it_w
         assert ("killed together with 1 workers" in new.held) is held
 
 
+def test_workers_that_outlive_the_store_hear_of_one_another(
+    valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for a sign of life of the others, and gives its own first: nobody is missed."""
+    monkeypatch.setattr(trust_module, "BEAT_LOST", 2.0)
+    workers = [trust_of(valkey) for _ in range(3)]
+    for one in workers:
+        one.look()
+    valkey.kill()
+    valkey.restart()
+    threads = [threading.Thread(target=one.look) for one in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.held for one in workers] == ["", "", ""]
+
+
 def test_a_server_that_was_stopped_in_order_has_written_everything(
     valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:

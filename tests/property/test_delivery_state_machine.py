@@ -66,7 +66,7 @@ START_MS = 4_000_000_000_000
 MESSAGES = tuple(f"m{number}" for number in range(6))
 HOLD, RESEND, BRIEF = DESTINATIONS = "hold", "again", "brief"
 #: How long messages of the last destination live, ms; all events are of the moment when the clock starts.
-LIFE_MS = 200_000
+LIFE_MS = 60_000
 
 
 class Killed(BaseException):
@@ -623,6 +623,13 @@ class Deliveries(RuleBasedStateMachine):
             self._answer(actor, REFUSED)
         else:
             self._write(wire)
+
+    @precondition(lambda self: any(one.request and not one.request.written for one in self._actors_at("provider")))
+    @rule(data=st.data(), seconds=st.sampled_from([1, 6, 16, 34]))
+    def write_late(self, data: st.DataObject, seconds: int) -> None:
+        """A worker waits for a connection, and then writes."""
+        self.clock.ms += seconds * 1000
+        self.write(data)
 
     @precondition(lambda self: any(one.written and not one.taken for one in self.wires))
     @rule(data=st.data())

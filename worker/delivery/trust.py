@@ -138,7 +138,7 @@ class Trust:
         if self._run_id and (lost := self._lost()):
             reason = f"the store restarted and forgot {lost} recent requests"
         elif known is not None and known.decode() != run_id:
-            reason = self._may_have_lost()
+            reason = self._may_have_lost(run_id)
         if reason:
             self._distrust(reason)
         seen: dict[Any, Any] = {"run_id": run_id, "boot": self._boot()}
@@ -160,14 +160,14 @@ class Trust:
 
         return sum(not found for found in self.store.ask(ask))
 
-    def _may_have_lost(self) -> str:
+    def _may_have_lost(self, run_id: str) -> str:
         """Why a server that restarted may lack what others wrote, ``""`` when it cannot."""
         if not self._run_id and not int(self._info("persistence").get("aof_enabled", 0)):
             return "the store restarted without an append-only file, so that claims may be lost"
         fsync, killed = self._fsync(), self._only_killed()
-        if fsync == "always" or (fsync == "no" and killed) or self._predecessor_in_order():
+        if fsync == "always" or (fsync == "no" and killed) or self._predecessor_in_order(run_id):
             return ""
-        dead = self._ended_without_goodbye()
+        dead = self._ended_without_goodbye(run_id)
         if not dead:
             return ""
         if killed:
@@ -180,11 +180,11 @@ class Trust:
             "of claims may be lost (appendfsync is not always)"
         )
 
-    def _predecessor_in_order(self) -> bool:
+    def _predecessor_in_order(self, run_id: str) -> bool:
         """Whether an embedded server says that the one before it wrote everything down."""
         client = self.store.client
         found = self.store.ask(lambda: client.get(PREDECESSOR_IN_ORDER))
-        return found is not None and found.decode() == str(self._info("server")["run_id"])
+        return found is not None and found.decode() == run_id
 
     def _boot(self) -> str:
         """Which boot of this machine the server runs in, ``""`` when it runs elsewhere or nothing says so."""
@@ -202,16 +202,17 @@ class Trust:
         before = self.store.ask(lambda: client.hget(keys.meta, "boot"))
         return bool(before) and before.decode() == self._boot()
 
-    def _ended_without_goodbye(self) -> int:
-        """Workers that lived when the former server ended, and neither said goodbye nor beat any more."""
+    def _ended_without_goodbye(self, run_id: str) -> int:
+        """Workers that lived when the former server ended, and neither said goodbye nor beat any more.
+
+        This one beats first: the others wait for its sign of life as it waits for theirs.
+        """
+        self._beat(run_id)
         keys, client = self.store.keys, self.store.client
-        before = self.store.ask(lambda: client.hgetall(keys.workers))
+        beats = self.store.ask(lambda: client.hgetall(keys.workers))
+        before = {name: beat for name, beat in beats.items() if not beat.startswith(run_id.encode())}
         last = max((_beat_at(beat) for beat in before.values()), default=0)
-        before = {
-            name: beat
-            for name, beat in before.items()
-            if name.decode() != self.id and _beat_at(beat) >= last - BEAT_LOST * 1000
-        }
+        before = {name: beat for name, beat in before.items() if _beat_at(beat) >= last - BEAT_LOST * 1000}
         if not before:
             return 0
         deadline = time.monotonic() + BEAT_LOST
