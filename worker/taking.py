@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from worker.delivery import Batches, Kind
-from worker.events import join
+from worker.events import TOO_DEEP, join, malformed_line
+from worker.mending import read_json, write_json
 
 
 def batch_id_of(task_id: str) -> str:
@@ -64,14 +65,7 @@ def take_payloads(
     items = read_items(payloads)
     base = message_id or task_id
     lines = [
-        orjson.dumps(
-            {
-                "action": action,
-                "messageId": base if len(items) == 1 and message_id else f"{base}-{position}",
-                "payload": item,
-            },
-            default=str,
-        )
+        _payload(action, item, base if len(items) == 1 and message_id else f"{base}-{position}")
         for position, item in enumerate(items)
     ]
     return batches.accept(
@@ -90,7 +84,7 @@ def read_items(events: Any) -> list[Any]:
     """A list of what came: items of a list, one object, or what JSON text holds; text that is no JSON stays text."""
     if isinstance(events, bytes | str):
         try:
-            events = orjson.loads(events)
+            events = read_json(events)
         except orjson.JSONDecodeError:
             text = events.decode("utf-8", "replace") if isinstance(events, bytes) else events
             lines = [line for line in text.split("\n") if line.strip()]
@@ -100,16 +94,29 @@ def read_items(events: Any) -> list[Any]:
 
 def _or_text(line: str) -> Any:
     try:
-        return orjson.loads(line)
+        return read_json(line)
     except orjson.JSONDecodeError:
         return line
 
 
 def _line(item: Any, message_id: str) -> bytes:
-    if isinstance(item, dict) and item.get("messageId") is None:
+    if isinstance(item, dict) and not item.get("messageId"):
         item = {**item, "messageId": message_id}
+    return _written(item, item)
+
+
+def _payload(action: str, item: Any, message_id: str) -> bytes:
     try:
-        return orjson.dumps(item)
-    except (TypeError, orjson.JSONEncodeError):
-        # What JSON cannot carry becomes its text: the event is recorded as malformed, not lost.
-        return orjson.dumps(repr(item))
+        return orjson.dumps({"action": action, "messageId": message_id, "payload": item}, default=str)
+    except TypeError:
+        return _written({"action": action, "messageId": message_id, "payload": item}, item)
+
+
+def _written(value: Any, item: Any) -> bytes:
+    """One line of a batch; what JSON cannot carry is recorded as malformed, so that it keeps out no neighbour."""
+    try:
+        return write_json(value)
+    except TypeError as error:
+        if "ecursion" in str(error):
+            return malformed_line(*TOO_DEEP, item)
+        return malformed_line("not_json", f"it holds something that JSON cannot carry: {str(error)[:200]}", item)
