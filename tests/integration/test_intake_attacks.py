@@ -25,12 +25,13 @@ pytestmark = pytest.mark.integration
 
 NUMBER = 919000000000
 KEY = basic(WRITE_KEY).encode()
+HOOK = "token-of-the-webhook-in-tests"
 
 
 @pytest.fixture(scope="module")
 def system() -> Iterator[System]:
     """A store and a broker; what is accepted stays in the queue."""
-    with System(workers=0, destination={"write_keys": [WRITE_KEY]}) as found:
+    with System(workers=0, destination={"write_keys": [WRITE_KEY], "webhooks": {"token": HOOK}}) as found:
         yield found
 
 
@@ -89,6 +90,7 @@ BODIES: dict[str, tuple[bytes, dict[str, str], set[int]]] = {
     "unknown encoding": (b"x", {"content_encoding": "br, gzip"}, {415}),
     "nested deeply": (nested(60_000), {}, {400}),
     "nested beyond writing": (nested(500), {}, {200}),
+    "nested as deeply as is read": (nested(1_000), {}, {200}),
     "arrays without end": (b"[" * 400_000, {}, {400}),
     "huge numbers": (b'{"batch": [{"type": "page", "properties": {"a": 1' + b"0" * 20_000 + b"}}]}", {}, {200}),
     "huge exponent": (b'{"batch": [{"type": "page", "properties": {"a": 1e999999999}}]}', {}, {200}),
@@ -145,6 +147,14 @@ HEADERS: dict[str, tuple[bytes, bytes]] = {
     "half a head": (b"POST /v1/batch HTTP/1.1\r\nhost: x\r\n", b" 408 "),
     "silence": (b"", b" 408 "),
 }
+
+
+def test_fields_nested_deeply_are_answered(door: Intake) -> None:
+    """Where a field's text is asked for, it may be an array as deep as JSON is read: no event, and no failure."""
+    body = b'{"to": "1", "msgId": ' + b"[" * 1_000 + b"]" * 1_000 + b"}"
+    answer = door.post("/v1/clevertap/msg91", body, authorization=f"Bearer {HOOK}", key=None)
+    assert answer.status_code in (200, 400)
+    assert "nested too deeply" in answer.text
 
 
 @pytest.mark.parametrize("name", HEADERS)
@@ -272,6 +282,26 @@ def test_attacks_leave_no_memory_behind(door: Intake) -> None:
     before = resident(door.process.pid)
     attack(150)
     assert resident(door.process.pid) - before < 20_000_000
+
+
+def test_large_batches_at_once_take_little_memory(door: Intake) -> None:
+    """Small bodies that inflate to many events, from many clients at once: only their texts wait for the store."""
+    events = [{"type": "page", "name": "x" * 190}] * 1_800
+    body = request(gzip.compress(orjson.dumps({"batch": events})), b"content-encoding: gzip")
+    before = resident(door.process.pid)
+
+    async def send() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(body)
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        return head.split(b" ", 2)[1]
+
+    async def all_of_them() -> set[bytes]:
+        return set(await asyncio.gather(*(send() for _ in range(50))))
+
+    assert asyncio.run(all_of_them()) <= {b"200", b"429"}
+    assert resident(door.process.pid) - before < 100_000_000
 
 
 def test_killed_door_loses_nothing_it_has_acknowledged() -> None:
