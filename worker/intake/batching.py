@@ -40,7 +40,7 @@ class _Waiting(NamedTuple):
     """What one request brings, and whom to tell."""
 
     body: bytes
-    count: int
+    events: int
     accepted: asyncio.Future[str]
     trace: str
 
@@ -173,13 +173,13 @@ class Gathering:
         taken, count, seen = [], 0, 0
         for one in group.waiting:
             seen += 1
-            group.events -= one.count
+            group.events -= one.events
             # Who has been refused meanwhile sends again: taking it now as well could double it.
             if one.accepted.done():
                 self._held -= len(one.body)
             else:
                 taken.append(one)
-                count += one.count
+                count += one.events
                 if count >= FULL:
                     break
         del group.waiting[:seen]
@@ -191,7 +191,7 @@ class Gathering:
         group: _Group,
         taken: list[_Waiting],
     ) -> None:
-        count = sum(one.count for one in taken)
+        count = sum(one.events for one in taken)
         futures = [one.accepted for one in taken]
         body = join([one.body for one in taken])
         # Somebody may be waiting for a one-time password: it overtakes what waits already.
