@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -17,6 +18,37 @@ def batch_id_of(task_id: str) -> str:
     return blake2b(task_id.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
+def take_call(batches: Batches, given: Sequence[Any], named: Mapping[str, Any], *, task_id: str, queue: str) -> str:
+    """Accept the events of a task, whatever way it was called: the message is all there is of them.
+
+    Args:
+        batches: Where they go.
+        given: Positional arguments, each as `take_events` has it: ``args=events`` for ``args=[events]`` is meant well.
+        named: ``events`` and ``destination``. With any other name nothing says that they are meant for everybody, so
+            they are recorded as malformed.
+        task_id: Names this arrival.
+        queue: The Celery queue it came by.
+
+    Returns:
+        The batch id; the caller runs the batch.
+    """
+    sources = [*given, *([named["events"]] if "events" in named else [])] or [None]
+    items = [item for source in sources for item in read_items(source)]
+    unknown = sorted(named.keys() - {"events", "destination"})
+    if unknown:
+        message = f"worker.forward_events has no argument {', '.join(unknown)[:200]}; expected events and destination"
+        lines = [malformed_line("argument_unknown", message, item) for item in items]
+        return _accept(batches, lines, task_id=task_id, destination="", queue=queue)
+    return take_events(batches, items, task_id=task_id, destination=names_of(named.get("destination")), queue=queue)
+
+
+def names_of(destination: Any) -> str:
+    """The destinations that a producer names: one, or a list; none at all where it says None."""
+    if isinstance(destination, list | tuple):
+        return ",".join(map(str, destination))
+    return "" if destination is None else str(destination)
+
+
 def take_events(batches: Batches, events: Any, *, task_id: str, destination: str = "", queue: str = "events") -> str:
     """Accept events as a producer sent them: a list, one event, or JSON text of either, or one event per line.
 
@@ -27,15 +59,7 @@ def take_events(batches: Batches, events: Any, *, task_id: str, destination: str
     """
     items = read_items(events)
     lines = [_line(item, f"{task_id}-{position}") for position, item in enumerate(items)]
-    return batches.accept(
-        join(lines),
-        len(lines),
-        batch_id=batch_id_of(task_id),
-        door="celery",
-        destination=destination,
-        queue=queue,
-        begun=True,
-    )
+    return _accept(batches, lines, task_id=task_id, destination=destination, queue=queue)
 
 
 def take_payloads(
@@ -68,16 +92,7 @@ def take_payloads(
         _payload(action, item, base if len(items) == 1 and message_id else f"{base}-{position}")
         for position, item in enumerate(items)
     ]
-    return batches.accept(
-        join(lines),
-        len(lines),
-        kind=Kind.PAYLOADS,
-        batch_id=batch_id_of(task_id),
-        door="celery",
-        destination=destination,
-        queue=queue,
-        begun=True,
-    )
+    return _accept(batches, lines, task_id=task_id, destination=destination, queue=queue, kind=Kind.PAYLOADS)
 
 
 def read_items(events: Any) -> list[Any]:
@@ -90,6 +105,21 @@ def read_items(events: Any) -> list[Any]:
             lines = [line for line in text.split("\n") if line.strip()]
             return [_or_text(line) for line in lines] if len(lines) > 1 else [text]
     return events if isinstance(events, list) else [events]
+
+
+def _accept(
+    batches: Batches, lines: list[bytes], *, task_id: str, destination: str, queue: str, kind: Kind = Kind.EVENTS
+) -> str:
+    return batches.accept(
+        join(lines),
+        len(lines),
+        kind=kind,
+        batch_id=batch_id_of(task_id),
+        door="celery",
+        destination=destination,
+        queue=queue,
+        begun=True,
+    )
 
 
 def _or_text(line: str) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from worker.delivery import Batches, Store, reconcile
 from worker.events import Malformed, parse
 from worker.forwarding import parse_payloads
-from worker.taking import read_items, take_events, take_payloads
+from worker.taking import read_items, take_call, take_events, take_payloads
 
 
 @pytest.fixture
@@ -128,6 +128,40 @@ def test_payloads_that_json_cannot_carry_keep_out_no_neighbour(batches: Batches)
         "too_deep",
         {"message": "ok"},
     ]
+
+
+PAGE = {"type": "page"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "types"),
+    [
+        (([PAGE, PAGE],), {}, ["page", "page"]),
+        ((PAGE, PAGE, PAGE), {}, ["page", "page", "page"]),
+        ((), {"events": [PAGE]}, ["page"]),
+        ((PAGE,), {"events": '[{"type":"page"}]', "destination": None}, ["page", "page"]),
+        ((), {}, ["not_an_object"]),
+        ((PAGE, PAGE), {"destinaton": "shop"}, ["argument_unknown", "argument_unknown"]),
+    ],
+)
+def test_no_way_to_call_the_task_loses_an_event(
+    batches: Batches, given: tuple[Any, ...], named: dict[str, Any], types: list[str]
+) -> None:
+    """Events as arguments of their own are taken, too; what says something else is recorded, and goes to nobody."""
+    batch = batches.begin(take_call(batches, given, named, task_id="t", queue="events"))
+    assert batch is not None
+    events = parse(batch.body, batch.count)
+    assert [one.code if isinstance(one, Malformed) else one["type"] for one in events] == types
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"), [(None, ""), ("", ""), ("shop", "shop"), (["shop", "news"], "shop,news"), (5, "5")]
+)
+def test_destinations_may_be_named_singly_or_in_a_list(batches: Batches, named: Any, expected: str) -> None:
+    """Whatever names the destination, the events are accepted; a name that nobody has waits for it."""
+    batch = batches.begin(take_call(batches, [PAGE], {"destination": named}, task_id="t", queue="events.priority"))
+    assert batch is not None
+    assert (batch.destination, batch.queue) == (expected, "events.priority")
 
 
 def test_payloads_are_named_after_their_message_id(batches: Batches) -> None:
