@@ -18,6 +18,11 @@ TYPES = frozenset({"identify", "track", "page", "screen", "group", "alias", "del
 #: Longest messageId, characters. Segment allows 100; producers that join ids get some room.
 MESSAGE_ID_LENGTH = 255
 
+#: The problem of an event that can be read and not written again.
+TOO_DEEP = ("too_deep", "the event is nested too deeply; at most 250 levels are read")
+#: Brackets that no event needs to be too deep for.
+_SHALLOW = 200
+
 Event = dict[str, Any]
 
 #: First item of a line that stands for a malformed event.
@@ -50,11 +55,7 @@ def malformed_line(code: str, message: str, event: Any) -> bytes:
 
     It is counted and recorded as malformed, with the door's reason, when the batch is run.
     """
-    try:
-        raw = orjson.dumps(event).decode()
-    except (TypeError, orjson.JSONEncodeError):
-        raw = repr(event)
-    return orjson.dumps([_MARK, code, message, raw[:2000].encode("utf-8", "replace").decode()])
+    return orjson.dumps([_MARK, code, message, _shown(event)[:2000].encode("utf-8", "replace").decode()])
 
 
 def join(events: Sequence[bytes]) -> bytes:
@@ -125,11 +126,7 @@ def malformed(position: int, problem: tuple[str, str], event: Any) -> Malformed:
     """Record what is wrong with an event; where its door has said so already (`malformed_line`), that stands."""
     if isinstance(event, list) and len(event) == 4 and event[0] == _MARK and all(isinstance(one, str) for one in event):
         return Malformed(position, event[1][:100], event[2][:500], event[3][:2000])
-    try:
-        raw = orjson.dumps(event).decode()
-    except (TypeError, orjson.JSONEncodeError):
-        raw = repr(event)
-    return Malformed(position, problem[0], problem[1], raw[:2000])
+    return Malformed(position, problem[0], problem[1], _shown(event)[:2000])
 
 
 def kind_of(value: Any) -> str:
@@ -143,6 +140,34 @@ def kind_of(value: Any) -> str:
     if isinstance(value, str):
         return "a string" if value else "an empty string"
     return "an array" if isinstance(value, list) else "an object"
+
+
+def nesting_problem(event: Any, text: bytes) -> tuple[str, str] | None:
+    """Why an event cannot go on although it could be read: a code and a sentence, or ``None`` when it can.
+
+    Args:
+        event: The event.
+        text: Its JSON text; one with few brackets needs no further look.
+    """
+    if text.count(b"{") + text.count(b"[") < _SHALLOW:
+        return None
+    try:
+        orjson.dumps(event)
+    except TypeError:
+        return TOO_DEEP
+    return None
+
+
+def _shown(event: Any) -> str:
+    """What a record shows of something that is no event."""
+    try:
+        return orjson.dumps(event).decode()
+    except TypeError:
+        pass
+    try:
+        return repr(event)
+    except RecursionError:
+        return f"{kind_of(event)}, nested too deeply to be shown"
 
 
 def _type_problem(call: Any) -> tuple[str, str]:

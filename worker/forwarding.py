@@ -27,7 +27,7 @@ from worker.delivery import (
 )
 from worker.destinations import Destination, Destinations
 from worker.doubts import resolve_doubt
-from worker.events import Event, Malformed, kind_of, parse
+from worker.events import Event, Malformed, kind_of, malformed, parse
 from worker.logs import following
 from worker.masking import redact_text
 from worker.pipeline import Over, Resolved, resolve_events, resolve_payload
@@ -333,7 +333,7 @@ def parse_payloads(body: bytes, count: int) -> list[dict[str, Any] | Malformed]:
             items.append(Malformed(position, "not_json", f"not JSON: {error.msg}", raw))
             continue
         problem = _payload_problem(item)
-        items.append(Malformed(position, *problem, raw) if problem else item)
+        items.append(malformed(position, problem, item) if problem else item)
     if len(items) != count:
         log.error("a batch of %d payloads holds %d lines", count, len(items))
     return items

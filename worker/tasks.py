@@ -33,28 +33,25 @@ from worker.actions.record_user_events import spread
 from worker.app import PRIORITY_QUEUE, QUEUE, QUEUES, app
 from worker.delivery import StoreUnavailable
 from worker.runtime import Runtime
-from worker.taking import read_items, take_events, take_payloads
+from worker.taking import names_of, read_items, take_call, take_payloads
 
 log = logging.getLogger(__name__)
 
 
 @app.task(name="worker.forward_events", bind=True)
-def forward_events(self: Task, events: Any = None, *, batch_id: str | None = None, destination: str = "") -> None:
-    """Run a batch, by its id or given inline; inline events are claim-checked first."""
+def forward_events(self: Task, *events: Any, batch_id: str | None = None, **named: Any) -> None:
+    """Run a batch, by its id or given inline; inline events are claim-checked first.
+
+    Takes ``events`` and ``destination``; whatever else it is called with, no event is lost by it.
+    """
     runtime = process.current().runtime
     if batch_id is None:
         with _unaccepted():
-            batch_id = take_events(
-                runtime.core.batches,
-                events,
-                task_id=self.request.id,
-                destination=destination,
-                queue=_queue(self),
-            )
+            batch_id = take_call(runtime.core.batches, events, named, task_id=self.request.id, queue=_queue(self))
     _run(runtime, batch_id)
 
 
-def _perform(self: Task, action: str, payloads: Any, destination: str, message_id: str | None) -> None:
+def _perform(self: Task, action: str, payloads: Any, destination: Any, message_id: str | None) -> None:
     current = process.current()
     runtime = current.runtime
     with _unaccepted():
@@ -63,7 +60,7 @@ def _perform(self: Task, action: str, payloads: Any, destination: str, message_i
             action,
             payloads,
             task_id=self.request.id,
-            destination=destination or current.destinations().names[0],
+            destination=names_of(destination) or current.destinations().names[0],
             message_id=message_id,
             queue=PRIORITY_QUEUE if ACTIONS[action].urgent else _queue(self),
         )

@@ -401,6 +401,15 @@ def test_the_page_about_producers_is_true() -> None:
         shown["app"].close()
 
 
+def test_the_page_finds_the_store_of_up(tmp_path: Path) -> None:
+    """What the page says about the embedded store gives its address."""
+    (block,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    with EmbeddedValkey(tmp_path / "data") as valkey:
+        script = block + 'printf %s "$REDIS_URL"'
+        found = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert found.stdout == valkey.url
+
+
 def test_the_page_names_every_argument() -> None:
     """The table of the page is the signature of the class, in its order, with its defaults."""
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", PAGE, re.MULTILINE)

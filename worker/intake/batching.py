@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -24,6 +24,8 @@ STORE_PAUSE = 5
 FULL = 500
 #: Seconds that a request waits for the store; Segment's clients wait 10.
 PATIENCE = 8.0
+#: Bytes of events that may wait for the store at the same time.
+HELD = 64 * 1024 * 1024
 #: Batches that wait to be published; more than these are left to the schedule.
 UNPUBLISHED = 64
 #: Seconds in which what is unpublished at the end is published, or else left to the schedule.
@@ -37,7 +39,8 @@ Publish = Callable[[str, str], object]
 class _Waiting(NamedTuple):
     """What one request brings, and whom to tell."""
 
-    lines: Sequence[bytes]
+    body: bytes
+    events: int
     accepted: asyncio.Future[str]
     trace: str
 
@@ -64,24 +67,30 @@ class Gathering:
         publish: Tells the broker of a batch.
         executor: Threads that write to the store.
         linger: Seconds, see above.
+        limit: Bytes of events that may wait for the store.
     """
 
-    def __init__(self, batches: Batches, publish: Publish, executor: Executor, *, linger: float) -> None:
+    def __init__(
+        self, batches: Batches, publish: Publish, executor: Executor, *, linger: float, limit: int = HELD
+    ) -> None:
         self._batches = batches
         self._publish = publish
         self._executor = executor
         self._linger = linger
+        self._limit = limit
+        self._held = 0
         self._groups: dict[tuple[str, str], _Group] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # A broker that hangs holds up nobody: what it is not told now, the schedule tells it later.
         self._publishers = ThreadPoolExecutor(1, thread_name_prefix="publish")
         self._room = threading.BoundedSemaphore(UNPUBLISHED)
 
-    async def hand_over(self, lines: Sequence[bytes], *, door: str, destination: str, trace: str = "") -> str:
+    async def hand_over(self, body: bytes, count: int, *, door: str, destination: str, trace: str = "") -> str:
         """Hand one request's events over; they stay together.
 
         Args:
-            lines: One JSON text each.
+            body: One JSON text each, joined by ``worker.events.join``.
+            count: How many they are.
             door: Where they came in.
             destination: Names of the destinations they are for, joined by commas.
             trace: The request's ``traceparent``; that of a batch is its first request's.
@@ -90,15 +99,17 @@ class Gathering:
             The id of the batch that has them, once it is in the store.
 
         Raises:
-            Refused: the store does not answer; nothing is known to be accepted.
+            Refused: the store does not answer, or too much waits for it; nothing is known to be accepted.
         """
+        self.check(len(body))
         loop = asyncio.get_running_loop()
         group = self._groups.get((door, destination))
         if group is None:
             group = self._groups[door, destination] = _Group(door, destination)
         accepted: asyncio.Future[str] = loop.create_future()
-        group.waiting.append(_Waiting(lines, accepted, trace))
-        group.events += len(lines)
+        group.waiting.append(_Waiting(body, count, accepted, trace))
+        self._held += len(body)
+        group.events += count
         if not group.running:
             group.running = True
             task = loop.create_task(self._run(group))
@@ -111,6 +122,18 @@ class Gathering:
             raise later(
                 "store_away", "the store does not answer: nothing is known to be accepted", STORE_PAUSE
             ) from None
+
+    def check(self, size: int = 1) -> None:
+        """Refuse what is too much.
+
+        Args:
+            size: Bytes that would wait for the store, too.
+
+        Raises:
+            Refused: 429; come back in a second.
+        """
+        if self._held and self._held + size > self._limit:
+            raise later("busy", "more comes in than can be taken at this moment", 1)
 
     async def close(self) -> None:
         """Wait until everything that was taken in is handed over."""
@@ -131,7 +154,10 @@ class Gathering:
                 alone = False
                 taken = self._take(group)
                 if taken:
-                    await loop.run_in_executor(self._executor, self._accept, loop, group, taken)
+                    try:
+                        await loop.run_in_executor(self._executor, self._accept, loop, group, taken)
+                    finally:
+                        self._held -= sum(len(one.body) for one in taken)
         finally:
             group.running = False
 
@@ -143,16 +169,17 @@ class Gathering:
             seen = group.events
             await asyncio.sleep(_QUIET)
 
-    @staticmethod
-    def _take(group: _Group) -> list[_Waiting]:
+    def _take(self, group: _Group) -> list[_Waiting]:
         taken, count, seen = [], 0, 0
         for one in group.waiting:
             seen += 1
-            group.events -= len(one.lines)
+            group.events -= one.events
             # Who has been refused meanwhile sends again: taking it now as well could double it.
-            if not one.accepted.done():
+            if one.accepted.done():
+                self._held -= len(one.body)
+            else:
                 taken.append(one)
-                count += len(one.lines)
+                count += one.events
                 if count >= FULL:
                     break
         del group.waiting[:seen]
@@ -164,16 +191,16 @@ class Gathering:
         group: _Group,
         taken: list[_Waiting],
     ) -> None:
-        lines = [line for one in taken for line in one.lines]
+        count = sum(one.events for one in taken)
         futures = [one.accepted for one in taken]
-        body = join(lines)
+        body = join([one.body for one in taken])
         # Somebody may be waiting for a one-time password: it overtakes what waits already.
         urgent = may_carry(body)
         queue = PRIORITY_QUEUE if urgent else QUEUE
         try:
             batch_id = self._batches.accept(
                 body,
-                len(lines),
+                count,
                 door=group.door,
                 destination=group.destination,
                 queue=queue,
@@ -181,11 +208,11 @@ class Gathering:
                 trace=taken[0].trace,
             )
         except StoreUnavailable as error:
-            log.warning("%d events of %d requests are refused: the store is away (%s)", len(lines), len(taken), error)
+            log.warning("%d events of %d requests are refused: the store is away (%s)", count, len(taken), error)
             loop.call_soon_threadsafe(_fail, futures, "store_away", "the store is away: nothing can be accepted")
             return
         except Exception:
-            log.exception("%d events of %d requests could not be accepted", len(lines), len(taken))
+            log.exception("%d events of %d requests could not be accepted", count, len(taken))
             loop.call_soon_threadsafe(_fail, futures, "not_accepted", "the events could not be accepted")
             return
         # The store has them: the senders need not wait for the broker. The schedule publishes what is lost here.

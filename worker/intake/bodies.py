@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 import zlib
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from starlette.requests import ClientDisconnect
 
 from worker.intake.limits import Limits
 from worker.intake.refusals import Refused, later, unreadable
+from worker.mending import read_json
 
 Receive = Callable[[], Awaitable[Any]]
-
-#: Largest integer that a line of a batch can carry (64 bits).
-_LARGEST: Final = 2**64 - 1
-#: An escape in JSON text: a pair of surrogates, a lone ``\\u``, or any other.
-_ESCAPE: Final = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL
-)
 
 
 class Bodies:
@@ -116,40 +107,16 @@ def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:
 def parse(body: bytes) -> Any:
     """The JSON value that a body holds.
 
-    What clients write although JSON or Unicode forbids it is mended, so that one odd event does not cost its whole
-    batch: half of a surrogate pair (a text cut in the middle of an emoji) becomes U+FFFD; ``NaN``, ``Infinity`` and
-    numbers beyond all bounds become null.
+    What clients write although JSON or Unicode forbids it is mended (`worker.mending`), so that one odd event does not
+    cost its whole batch.
 
     Raises:
         Refused: it is not JSON.
     """
     try:
-        return orjson.loads(body)
+        return read_json(body)
     except orjson.JSONDecodeError as error:
         if not body.strip():
             raise unreadable("bad_request", "the body is empty; expected a JSON object") from None
         reason = f"the body is not JSON: {error.msg} at character {error.pos + 1}"
-    try:
-        text = _ESCAPE.sub(_mended, body.decode())
-        return json.loads(text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_bounded)
-    except (ValueError, RecursionError):
         raise unreadable("bad_request", reason[:300]) from None
-
-
-def _mended(match: re.Match[str]) -> str:
-    escape = match.group()
-    if len(escape) == 6 and escape[1] == "u" and escape[2] in "dD" and escape[3] in "89abcdefABCDEF":
-        return r"\ufffd"
-    return escape
-
-
-def _finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
-
-
-def _bounded(text: str) -> int | float | None:
-    if len(text) > 20:
-        return _finite(text)
-    number = int(text)
-    return number if -(2**63) <= number <= _LARGEST else float(text)

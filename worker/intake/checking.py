@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from worker.events import Event, problem_with
+from worker.events import Event, nesting_problem, problem_with
 from worker.intake.csv_reader import Rows
 from worker.intake.splitting import Refused, Text
 
@@ -39,7 +39,7 @@ def check_json(text: Text) -> Found | Refused:
             return Refused(text.number, text.line, "not_utf8", "the text is not valid UTF-8", text.raw)
         message = f"not JSON: {error.msg}{_place_in(text, error)}"
         return Refused(text.number, text.line, "not_json", message, text.raw)
-    problem = problem_with(event)
+    problem = problem_with(event) or nesting_problem(event, text.raw)
     if problem is not None:
         return Refused(text.number, text.line, *problem, text.raw)
     return Found(text.number, text.line, text.raw, event)

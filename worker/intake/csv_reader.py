@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from worker.events import TOO_DEEP
 from worker.intake.columns import TRAITS_CALLS, BadCell, BadColumns, Columns, compile_columns
 from worker.intake.splitting import Refused, Text
 
@@ -88,7 +89,10 @@ class Rows:
         bag = "traits" if event.get("type") in TRAITS_CALLS else "properties"
         for path, value in bare:
             _put(event, (bag, *path), value)
-        return event, orjson.dumps(event)
+        try:
+            return event, orjson.dumps(event)
+        except TypeError:
+            return Refused(text.number, text.line, *TOO_DEEP, text.raw)
 
     def _names(self, header: bytes) -> list[str]:
         try:

@@ -18,11 +18,12 @@ from starlette.types import Receive, Scope, Send
 
 from worker.delivery import Measures, StoreUnavailable
 from worker.destinations import Destination, LiveDestinations
+from worker.events import TOO_DEEP, join
 from worker.intake.batching import Gathering
 from worker.intake.bodies import Bodies
 from worker.intake.limits import Limits
 from worker.intake.pressure import Pressure
-from worker.intake.refusals import Refused
+from worker.intake.refusals import Refused, unreadable
 from worker.intake.tracking import Arrival, Taken
 from worker.queueing import Queueing
 from worker.runtime import Core
@@ -64,7 +65,9 @@ class Door:
         #: Slow questions never wait behind each other's writes.
         self.readers = ThreadPoolExecutor(4, thread_name_prefix="look")
         self._watchers = ThreadPoolExecutor(2, thread_name_prefix="watch")
-        self.gathering = Gathering(core.batches, queueing.publish, self._writers, linger=settings.intake_linger)
+        self.gathering = Gathering(
+            core.batches, queueing.publish, self._writers, linger=settings.intake_linger, limit=self.limits.bodies
+        )
         self._watching: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -100,6 +103,15 @@ class Door:
             except Exception:
                 log.exception("looking at store or broker failed")
 
+    def check(self) -> None:
+        """Refuse when nothing can be accepted; before a body is parsed, so that who has to wait costs little.
+
+        Raises:
+            Refused: 429, with the seconds to wait.
+        """
+        self.pressure.check()
+        self.gathering.check()
+
     async def take(
         self,
         arrival: Arrival,
@@ -113,12 +125,15 @@ class Door:
         Raises:
             Refused: they are not accepted.
         """
-        self.pressure.check()
+        self.check()
         names = ",".join([one.name for one in destinations])
-        batch_id = await self.gathering.hand_over(taken.lines, door=door, destination=names, trace=traceparent())
+        # One text takes a third of the memory of its lines, and may have to wait.
+        body, count = join(taken.lines), len(taken.lines)
+        taken.lines.clear()
+        batch_id = await self.gathering.hand_over(body, count, door=door, destination=names, trace=traceparent())
         if log.isEnabledFor(logging.DEBUG):
             found = {"arrival": batch_id}
-            log.debug("request %s: %d events for %s", arrival.id, len(taken.lines), names, extra=found)
+            log.debug("request %s: %d events for %s", arrival.id, count, names, extra=found)
         if taken.malformed:
             found = {"arrival": batch_id}
             log.info("request %s: %d events are malformed", arrival.id, len(taken.malformed), extra=found)
@@ -176,6 +191,9 @@ class Endpoint:
                 reply = await self.handle(scope, headers, receive, arrival)
         except Refused as refused:
             await self._refuse(send, refused, arrival)
+        except RecursionError:
+            # Deep in some field whose text was asked for.
+            await self._refuse(send, unreadable(*TOO_DEEP), arrival)
         except ClientDisconnect:
             log.debug("request %s: the client went away", arrival.id)
         else:

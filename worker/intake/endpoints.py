@@ -19,7 +19,7 @@ from worker.intake.door import Endpoint, Reply
 from worker.intake.looking import deliveries_of
 from worker.intake.metrics import CONTENT_TYPE, exposition
 from worker.intake.refusals import Refused, later, unauthorized
-from worker.intake.tracking import Arrival
+from worker.intake.tracking import Arrival, Taken
 
 T = TypeVar("T")
 
@@ -39,15 +39,22 @@ class TrackingEndpoint(Endpoint):
         body = await self.door.bodies.read(headers, receive)
         if kind == tracking.METRICS:
             return _SUCCESS
+        self.door.check()
+        taken, destinations = self._read(kind, headers, body, arrival)
+        # Only the lines are kept while they wait for the store: a parsed body is many times as large.
+        del body
+        return await self.door.take(arrival, taken, destinations, door=self.name)
+
+    def _read(
+        self, kind: str, headers: Headers, body: bytes, arrival: Arrival
+    ) -> tuple[Taken, tuple[Destination, ...]]:
         document: Any = parse(body)
         key = document.get("writeKey") if isinstance(document, dict) else None
         destinations = reached(self.door.destinations.current, headers, key)
         limits = self.door.limits
         if kind == tracking.BATCH:
-            taken = tracking.take_batch(document, arrival, limits)
-        else:
-            taken = tracking.take_one(kind, document, arrival, limits)
-        return await self.door.take(arrival, taken, destinations, door=self.name)
+            return tracking.take_batch(document, arrival, limits), destinations
+        return tracking.take_one(kind, document, arrival, limits), destinations
 
 
 class WebhookEndpoint(Endpoint):
@@ -61,7 +68,9 @@ class WebhookEndpoint(Endpoint):
         body = await self.door.bodies.read(headers, receive)
         named = self.door.destinations.current.get(scope["path_params"]["destination"])
         destination = webhooks.verify(named, source, headers, body)
+        self.door.check()
         taken = webhooks.take(source, parse(body), arrival, self.door.limits)
+        del body
         return await self.door.take(arrival, taken, (destination,), door=self.name)
 
 

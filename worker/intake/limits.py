@@ -15,7 +15,8 @@ class Limits:
         event: Bytes of one event, as JSON.
         body: Bytes of a request's body, and of what it inflates to.
         events: Events in a batch.
-        bodies: Bytes of bodies that may be on their way in at the same time, over all requests of this process.
+        bodies: Bytes of bodies that may be on their way in at the same time, over all requests of this process; and
+            again as many of events that wait for the store.
     """
 
     event: int = 32 * 1024

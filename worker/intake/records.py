@@ -59,70 +59,83 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes | int | None]:
 
 
 class _Rows:
-    """Joins the lines of a row."""
+    """Joins the lines of a row; each line is looked at once, however often a quote turns out to be none."""
 
     def __init__(self, delimiter: str) -> None:
-        other = rb"[^%b]*+" % re.escape(delimiter.encode())
+        comma = re.escape(delimiter.encode())
+        other = rb"[^%b]*+" % comma
+        quoted = rb'[^"]*+(?:""[^"]*+)*+"%b' % other
         # Inside of a cell that does not begin with a quote, quotes are characters like all others.
-        cell = rb'(?:"[^"]*+(?:""[^"]*+)*+"%b|(?!")%b)' % (other, other)
-        self._is_whole = re.compile(rb"%b(?:%b%b)*+" % (cell, re.escape(delimiter.encode()), cell)).fullmatch
+        cells = rb'(?:%b(?:"%b|(?!")%b))*+' % (comma, quoted, other)
+        self._is_whole = re.compile(rb'(?:"%b|(?!")%b)%b' % (quoted, other, cells)).fullmatch
+        self._ends_row = re.compile(quoted + cells).fullmatch
         self._line = 0
-        self._open: list[bytes] = []
+        #: Lines of the present row, all but its last: at the end of each a quoted cell is open.
+        self._open: deque[bytes] = deque()
         self._size = 0
         self._first = 0
 
     def feed(self, line: bytes | int) -> Iterator[Text | Refused]:
         """Give what ends with this line."""
-        waiting: deque[bytes | int] = deque([line])
-        while waiting:
-            one = waiting.popleft()
-            if self._open:
-                yield from self._go_on(one, waiting)
+        self._line += 1
+        if isinstance(line, int):
+            yield from self._give_up_all()
+            yield too_long(self._line, self._line, line)
+        elif self._open:
+            yield from self._go_on(line)
+        elif not self._is_passed_over(line):
+            if b'"' not in line or self._is_whole(line):
+                yield self._row(self._line, line)
             else:
-                yield from self._begin(one)
+                self._first, self._size = self._line, len(line) + 1
+                self._open.append(line)
 
     def finish(self) -> Iterator[Text | Refused]:
         """Give what the end of the file ends."""
+        yield from self._give_up_all()
+
+    def _go_on(self, line: bytes) -> Iterator[Text | Refused]:
+        self._open.append(line)
+        self._size += len(line) + 1
+        is_end = b'"' in line and self._ends_row(line) is not None
+        while self._open and self._size - 1 > MAX_EVENT_BYTES:
+            yield from self._give_up()
+        # A line that has become the first one begins outside of any cell.
+        if is_end and len(self._open) > 1:
+            whole = b"\n".join(self._open)
+            self._open.clear()
+            yield self._row(self._first, whole)
+
+    def _give_up_all(self) -> Iterator[Text | Refused]:
         while self._open:
-            first, *others = self._give_up()
-            yield Refused(self._first, self._first, "not_closed", _NOT_CLOSED, first)
-            for one in others:
-                yield from self.feed(one)
+            yield from self._give_up()
 
-    def _begin(self, line: bytes | int) -> Iterator[Text | Refused]:
-        self._line += 1
-        if isinstance(line, int):
-            yield too_long(self._line, self._line, line)
-            return
-        if not line.strip() or line.startswith(MARK):
-            return
-        if b'"' not in line or self._is_whole(line.removesuffix(b"\r")):
-            yield self._row(self._line, line)
-            return
-        self._first, self._open, self._size = self._line, [line], len(line)
+    def _give_up(self) -> Iterator[Text | Refused]:
+        """Refuse the line with which the open row begins, and go on with the line after it.
 
-    def _go_on(self, line: bytes | int, waiting: deque[bytes | int]) -> Iterator[Text | Refused]:
-        self._line += 1
-        if isinstance(line, bytes):
-            self._open.append(line)
-            self._size += len(line) + 1
-            if self._size <= MAX_EVENT_BYTES:
-                if b'"' in line:
-                    whole = b"\n".join(self._open)
-                    if self._is_whole(whole.removesuffix(b"\r")):
-                        self._open = []
-                        yield self._row(self._first, whole)
+        At the end of every open line a quoted cell is open. So where a later one opens a cell of its own, that is just
+        as open at the end of all lines after it, and none of them has to be looked at again.
+        """
+        yield Refused(self._first, self._first, "not_closed", _NOT_CLOSED, self._next())
+        while self._open:
+            line = self._open[0]
+            if self._is_passed_over(line):
+                self._next()
+            elif b'"' not in line or self._is_whole(line):
+                first = self._first
+                yield self._row(first, self._next())
+            else:
                 return
-            line = self._open.pop()
-        first, *others = self._give_up()
-        yield Refused(self._first, self._first, "not_closed", _NOT_CLOSED, first)
-        waiting.extendleft(reversed([*others, line]))
 
-    def _give_up(self) -> list[bytes]:
-        """The lines of the row that is not one; those after its first are read anew."""
-        lines, self._open = self._open, []
-        self._line = self._first
-        return lines
+    def _next(self) -> bytes:
+        line = self._open.popleft()
+        self._first += 1
+        self._size -= len(line) + 1
+        return line
+
+    @staticmethod
+    def _is_passed_over(line: bytes) -> bool:
+        return not line.strip() or line.startswith(MARK)
 
     @staticmethod
     def _row(line: int, raw: bytes) -> Text | Refused:

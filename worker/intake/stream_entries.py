@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from worker.events import Malformed, malformed, problem_with
+from worker.events import Malformed, malformed, nesting_problem, problem_with
 
 #: The field of an entry that holds the event, as JSON text.
 EVENT_FIELD = b"event"
@@ -80,7 +80,7 @@ def _read(entry_id: bytes, fields: Sequence[bytes]) -> bytes | Refused:
         event = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         return _refuse(entry_id, text, "not_json", f"not JSON: {error.msg} at character {error.pos + 1}")
-    problem = problem_with(event)
+    problem = problem_with(event) or nesting_problem(event, text)
     if problem is not None:
         return Refused(entry_id, malformed(0, problem, event), text[:KEPT_BYTES])
     if not event.get("messageId"):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from worker.events import Event, malformed_line, problem_with
+from worker.events import TOO_DEEP, Event, malformed_line, problem_with
 from worker.intake.limits import Limits
 from worker.intake.refusals import Refused, unreadable
 
@@ -115,7 +115,7 @@ def take_one(kind: str | None, document: Any, arrival: Arrival, limits: Limits) 
         raise unreadable(*problem)
     line = _written_event(document, arrival, 0)
     if line is None:
-        raise unreadable(*_TOO_DEEP)
+        raise unreadable(*TOO_DEEP)
     if len(line) > limits.event and _size(document) > limits.event:
         raise Refused(413, "event_too_large", f"an event may have {limits.event} bytes")
     return Taken([line])
@@ -197,7 +197,7 @@ def _line(
                 event[name] = {**value, **(event.get(name) or {})}
         line = _written_event(event, arrival, position)
         if line is None:
-            problem = _TOO_DEEP
+            problem = TOO_DEEP
         elif len(line) <= limits.event or _size(sent) <= limits.event:
             return line
         else:
@@ -261,4 +261,3 @@ def _size(event: Event) -> int:
 
 
 _ADDED: Final = frozenset({"messageId", "receivedAt", "timestamp", "writeKey"})
-_TOO_DEEP: Final = ("too_deep", "the event is nested too deeply; at most 250 levels are read")

@@ -7,7 +7,7 @@ const say = (line) => writeSync(1, JSON.stringify(line) + "\n");
 
 async function segment() {
   const { Analytics } = require("@segment/analytics-node");
-  const analytics = new Analytics({ writeKey, host, flushAt: 2, maxRetries: 3 });
+  const analytics = new Analytics({ writeKey, host, flushAt: 2, flushInterval: 200, maxRetries: 3 });
   analytics.on("error", (error) => say({ error: String(error.code), reason: String(error.reason) }));
   const done = events.map(
     (event) =>

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from worker.delivery import Keys, StoreUnavailable
+from worker.events import join
 from worker.intake import batching
 from worker.intake.batching import FULL, Gathering
 from worker.intake.pressure import Pressure
@@ -56,7 +57,9 @@ class Doorway:
 
     def send(self, *lines: bytes, destination: str = "d") -> asyncio.Task[str]:
         """Hand over what one request brings."""
-        return asyncio.create_task(self.gathering.hand_over(lines, door="http", destination=destination))
+        return asyncio.create_task(
+            self.gathering.hand_over(join(lines), len(lines), door="http", destination=destination)
+        )
 
     async def asked(self) -> None:
         """Wait until a batch is on its way to the store."""
@@ -75,6 +78,34 @@ def doorway() -> Iterator[Doorway]:
     yield found
     found.let(100)
     found.executor.shutdown()
+
+
+def test_more_than_can_be_held_is_refused_at_once(doorway: Doorway) -> None:
+    """While much waits for the store, more is told to come back; what was handed over makes room again."""
+    gathering = Gathering(
+        doorway.batches,  # type: ignore[arg-type]
+        lambda *_: None,
+        doorway.executor,
+        linger=0.02,
+        limit=100,
+    )
+
+    async def send(size: int) -> str:
+        return await gathering.hand_over(b"x" * size, 1, door="http", destination="d")
+
+    async def run() -> None:
+        first = asyncio.create_task(send(60))
+        await doorway.asked()
+        second = asyncio.create_task(send(40))
+        await asyncio.sleep(0)
+        with pytest.raises(Refused) as refused:
+            await send(1)
+        assert (refused.value.status, refused.value.code, refused.value.retry_after) == (429, "busy", 1)
+        doorway.let(3)
+        assert (await first, await second) == ("batch-1", "batch-2")
+        assert await send(1_000) == "batch-3"  # whatever its size, a request alone is taken
+
+    asyncio.run(run())
 
 
 def test_request_alone_waits_for_nothing(doorway: Doorway) -> None:

@@ -147,6 +147,13 @@ def test_bad_lines_are_refused_with_their_line_and_reason() -> None:
     assert "character 1" in found[1].message  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("own", [b"", b'"messageId":"m",', b'"messageId":null,'])
+def test_an_event_nested_too_deeply_is_refused(own: bytes) -> None:
+    """What could be read and not be written again keeps nothing else from going."""
+    deep = b'{%b"type":"page","properties":{"a":%b}}' % (own, b"[" * 300 + b"]" * 300)
+    assert places(read(deep + b"\n" + track())) == [("too_deep", 1, 1), ("x", 2, 2)]
+
+
 def test_bad_items_of_an_array_are_refused_with_line_and_place() -> None:
     """In an array a bad item sinks none of its neighbours, and one without a comma after it neither."""
     content = b"[\n" + track("a") + b",\n7, " + b'{"type": tru},\n' + track("b") + track("c") + b",]\n"

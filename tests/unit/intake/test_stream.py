@@ -84,6 +84,8 @@ def test_of_several_fields_the_event_counts() -> None:
         ('{"type":"buy"}', "type_unknown"),
         ('{"type":"track"}', "event_not_defined"),
         ('{"type":"page","messageId":7}', "id_not_string"),
+        ('{"type":"page","properties":{"a":' + "[" * 300 + "]" * 300 + "}}", "too_deep"),
+        ('{"type":"page","messageId":"m","properties":{"a":' + "[" * 1000 + "]" * 1000 + "}}", "too_deep"),
         (b" " * (EVENT_BYTES + 1), "too_long"),
     ],
 )

@@ -192,10 +192,11 @@ def test_bad_batch_is_refused(document: Any, status: int, code: str) -> None:
     assert (caught.value.status, caught.value.code) == (status, code)
 
 
-def test_deep_event_is_recorded() -> None:
+@pytest.mark.parametrize("levels", [300, 1000])
+def test_deep_event_is_recorded(levels: int) -> None:
     """An event nested more deeply than can be written is malformed, and its neighbours are not."""
     deep: Any = {}
-    for _ in range(300):
+    for _ in range(levels):
         deep = {"a": deep}
     found = events(batch({"batch": [{"type": "page", "properties": deep}, {"type": "page"}]}))
     assert isinstance(found[0], Malformed)
