@@ -277,6 +277,9 @@ class Store:
                 "run the newer version of msg91-destination against it"
             )
             raise StoreFormatError(msg)
+        if version < FORMAT:
+            # Older versions would misread what is written from now on; those that run already are to be replaced.
+            self.ask(lambda: self.client.hset(self.keys.meta, "format", str(FORMAT)))
 
 
 def _words(error: RedisError) -> str:

@@ -93,6 +93,13 @@ def test_a_newer_store_is_refused(store: ClockedStore) -> None:
         store.open()
 
 
+def test_an_older_store_is_taken_over(store: ClockedStore) -> None:
+    """What an older version wrote is read; it must not start on the store any more."""
+    store.client.hset(store.keys.meta, "format", str(FORMAT - 1))
+    store.open()
+    assert store.client.hget(store.keys.meta, "format") == str(FORMAT).encode()
+
+
 def test_the_stores_clock_counts(store: ClockedStore) -> None:
     """Times are the server's, whatever the local clock says."""
     seconds, _ = store.client.time()
