@@ -35,7 +35,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
     bars = axes.barh(names, rates, xerr=[low, high], color=colours, error_kw={"ecolor": "#444", "capsize": 3})
     axes.bar_label(bars, labels=[f" {one:,.0f}" for one in rates], padding=4)
     axes.invert_yaxis()
-    axes.set_xlabel("events per second, two cores, everything on them (median; lines show the spread)")
+    cores = found["machine"]["cores"]
+    axes.set_xlabel(f"events per second, everything on {cores} cores (median; lines show the spread)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.15)
     figure.tight_layout()

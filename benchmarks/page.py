@@ -23,6 +23,7 @@ from typing import Any
 import orjson
 
 from benchmarks import report
+from benchmarks.scenarios import FLOOR, NAIVE
 
 DOCS = Path(__file__).parents[1] / "docs"
 MEASURED = DOCS / "measured"
@@ -57,7 +58,8 @@ def machine() -> str:
 def headline() -> str:
     """The best figure beside its references."""
     table = report.tables(results())[0]
-    best = max(table.rows[1:-2], key=lambda row: float(row[1].replace(",", "")))
+    ours = [row for row in table.rows if row[0] not in (FLOOR, *NAIVE) and "latency" not in row[0]]
+    best = max(ours, key=lambda row: float(row[1].replace(",", "")))
     return (
         f"**{best[1]} events/s** on {results()['machine']['cores']} cores ({best[0]}): {best[3]} times a naive Celery "
         f"worker, {best[4]} of a bare loop that guarantees nothing; {best[5]} µs of worker CPU an event."

@@ -1,5 +1,6 @@
 """Send a text message: ``POST /api/v2/sendsms``, several texts and many numbers in one call."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -8,6 +9,7 @@ import orjson
 from worker.actions import rules
 from worker.actions.base import Action, ActionContext, Family, Prepared, Problems, checked_token
 from worker.msg91.client import Request
+from worker.msg91.errors import InvalidNumber
 from worker.msg91.numbers import mask
 from worker.msg91.text import measure
 
@@ -88,6 +90,12 @@ class SendSms(Action):
 
     def prepare(self, resolved: dict[str, Any], context: ActionContext) -> Prepared:
         """Check number, text and sender, choose the encoding, count the parts."""
+        fields, errors = self._clean(resolved)
+        plain = None if errors or not _PLAIN.issuperset(fields) else _plain(fields, context)
+        return self.checked(resolved, context) if plain is None else plain
+
+    def checked(self, resolved: dict[str, Any], context: ActionContext) -> Prepared:
+        """As `prepare`, with every option and every problem."""
         fields, problems = self.cleaned(resolved)
         get = fields.get
         phone = problems.phone("phone", fields["phone"], context)
@@ -105,7 +113,7 @@ class SendSms(Action):
                 f"but the destination allows {context.max_parts}",
             )
         route = get("route") or context.default_route
-        if not (route.isascii() and route.isalnum() and len(route) <= 16):
+        if not _is_route(route):
             problems.add("route", f"expected 4 (transactional) or 1 (promotional), but it was {len(route)} characters")
         sender = get("senderID") or context.default_sender
         if sender is None:
@@ -156,6 +164,39 @@ class SendSms(Action):
         """The DLT template id must be one."""
         problem = rules.dlt_problem(context.dlt_template_id) if context.dlt_template_id else None
         return [f"dlt_template_id cannot be used: {problem}"] if problem else []
+
+
+def _plain(fields: dict[str, Any], context: ActionContext) -> Prepared | None:
+    """A message as nearly all are, by the rules of `SendSms.checked`; None when it needs a second look."""
+    sender = fields.get("senderID") or context.default_sender
+    if sender is None or context.sms_country or context.dlt_template_id:
+        return None
+    try:
+        phone = context.numbers.read(fields["phone"])
+    except InvalidNumber:
+        return None
+    message, unicode, route = fields["message"], fields.get("unicode"), fields.get("route") or context.default_route
+    encoding, _, _, parts = measure(message, unicode=unicode)
+    if (
+        parts > context.max_parts
+        or message.isspace()
+        or not rules.well_formed(message)
+        or not _may_send(sender, phone[:2], route, context.max_sender_length)
+    ):
+        return None
+    code = int(encoding == "UCS-2" if unicode is None else unicode)
+    payload = {"to": phone, "message": message, "sender": sender, "route": route, "unicode": code}
+    return Prepared(payload, phone, f"{sender}\x1f{route}\x1f{code}", parts)
+
+
+@functools.lru_cache(4096)
+def _may_send(sender: str, country: str, route: str, max_length: int) -> bool:
+    """Whether sender and route can be used for numbers that begin so; few of them are ever seen."""
+    return _is_route(route) and rules.sender_problem(sender, country, route, max_length) is None
+
+
+def _is_route(route: str) -> bool:
+    return route.isascii() and route.isalnum() and len(route) <= 16
 
 
 def _add_options(payload: dict[str, Any], fields: dict[str, Any], context: ActionContext, problems: Problems) -> str:

@@ -252,6 +252,8 @@ class EmbeddedValkey:
             "aof-load-truncated": "yes",
             "maxmemory-policy": "noeviction",
             "tcp-keepalive": "60",
+            # A busy store writes 1.5 KB an event: at the server's own 64mb it would rewrite its file all the time.
+            "auto-aof-rewrite-min-size": "256mb",
         }
         return "".join(f"{key} {value}\n" for key, value in lines.items())
 

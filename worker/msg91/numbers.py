@@ -58,7 +58,7 @@ class PhoneNumbers:
         InvalidNumber: the country is unknown.
     """
 
-    __slots__ = ("_calling_code", "_country", "_idd", "_prefer")
+    __slots__ = ("_calling_code", "_country", "_idd", "_prefer", "_prefix")
 
     def __init__(self, default_country: str = "IN", *, prefer: Preference = "international") -> None:
         country = default_country.strip().upper()
@@ -69,6 +69,8 @@ class PhoneNumbers:
         self._country = country
         self._calling_code = str(metadata.country_code)
         self._idd = re.compile(metadata.international_prefix or "(?!)")
+        # Its own, which is not always that of the main country of its calling code.
+        self._prefix = re.compile(metadata.national_prefix_for_parsing or "(?!)")
         self._prefer = prefer
 
     def __repr__(self) -> str:
@@ -134,7 +136,7 @@ class PhoneNumbers:
 
     def _national(self, digits: str) -> str | None:
         """Read digits as a number of the default country."""
-        if not digits.startswith(self._calling_code) and not self._idd.match(digits):
+        if not (digits.startswith(self._calling_code) or self._idd.match(digits) or self._prefix.match(digits)):
             decided = _plan(int(self._calling_code)).decide(digits)
             if decided is not None:
                 return self._calling_code + digits if decided else None

@@ -63,7 +63,8 @@ class Pool:
         with self._lock:
             if reusable and not self._closed and connection.is_available():
                 self._idle.append(connection)
-                stale = self._idle.popleft() if self._idle[0].has_expired() else None
+                # Looking at one takes a system call; the one that was just used is looked at when it is taken again.
+                stale = self._idle.popleft() if len(self._idle) > 1 and self._idle[0].has_expired() else None
         if stale is not None:
             stale.close()
         self._free.release()

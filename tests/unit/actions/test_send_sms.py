@@ -1,12 +1,15 @@
 """Free text: what is checked, what is sent."""
 
+import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from worker.actions import ACTIONS, ActionContext, FieldErrors, Prepared
+from mappings import FieldError
+from worker.actions import ACTIONS, ActionContext, FieldErrors, Prepared, SendSms
 from worker.msg91.numbers import PhoneNumbers
 
 SMS = ACTIONS["send_sms"]
@@ -315,3 +318,46 @@ def test_bad_default_is_a_problem_of_the_destination() -> None:
     """A template id where the DLT id belongs is found when the destination is loaded."""
     assert SMS.problems(INDIA) == []
     assert "DLT" in SMS.problems(replace(INDIA, dlt_template_id=TEMPLATE_ID))[0]
+
+
+VALUES: dict[str, list[Any]] = {
+    "phone": ["919876543210", 919876543210, "+1 202 555 0123", "9876543210", "12", "", None, 6581234567],
+    "message": ["Hi", "", "   ", "नमस्ते", "x" * 161, "x" * 5000, "half \ud83d", "€{}", 12, None],
+    "senderID": ["MSGIND", "msgind", "SHORT", "TOOLONGSENDER", "12345", "", None, "SENDER1"],
+    "route": ["4", "1", "", "no route", None, 4],
+    "unicode": [None, True, False, "true", "maybe"],
+    "firstName": ["Asha", None],
+    "flash": [None, None, None, True],
+}
+CONTEXTS = (
+    INDIA,
+    replace(INDIA, default_sender=None),
+    replace(INDIA, max_parts=1),
+    replace(INDIA, sms_country="91"),
+    replace(INDIA, dlt_template_id="1" * 19),
+)
+
+
+def test_the_short_way_says_what_the_long_way_says() -> None:
+    """Whatever an event brings, the usual messages are prepared, or refused, as if every rule had been looked at."""
+    action, chance = SendSms(), random.Random(91)
+    usual = 0
+    for _ in range(4000):
+        context = chance.choice(CONTEXTS)
+        # mostly what is usual, so that one field at a time is not
+        given = {name: values[0] if chance.random() < 0.6 else chance.choice(values) for name, values in VALUES.items()}
+        fields = {name: value for name, value in given.items() if value is not None}
+        found = [outcome(way, dict(fields), context) for way in (action.prepare, action.checked)]
+        assert found[0] == found[1], (fields, context)
+        usual += isinstance(found[0], Prepared)
+    assert 500 < usual < 3500
+
+
+def outcome(
+    way: Callable[..., Prepared], fields: dict[str, Any], context: ActionContext
+) -> Prepared | list[FieldError]:
+    """What is prepared, or what is wrong."""
+    try:
+        return way(fields, context)
+    except FieldErrors as error:
+        return error.errors

@@ -117,6 +117,14 @@ def test_a_newer_store_is_refused(store: ClockedStore) -> None:
         store.open()
 
 
+def test_an_older_store_is_read_and_written_as_it_is(store: ClockedStore) -> None:
+    """Opening it moves it to no other format: workers of the version before may still be at it."""
+    store.client.hset(store.keys.meta, "format", str(FORMAT - 1))
+    store.open()
+    assert store.format == FORMAT - 1
+    assert store.client.hget(store.keys.meta, "format") == str(FORMAT - 1).encode()
+
+
 def test_the_stores_clock_counts(store: ClockedStore) -> None:
     """Times are the server's, whatever the local clock says."""
     seconds, _ = store.client.time()
