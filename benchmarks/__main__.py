@@ -65,7 +65,7 @@ def main() -> int:
     if options.million:
         plan = replace(plan, growth=(*plan.growth, MILLION))
     found = measure(plan, Console(stderr=True))
-    show(found, Console())
+    show(found, Console(width=None if sys.stdout.isatty() else 120))
     if options.json:
         options.json.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
     if options.chart:
