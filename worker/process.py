@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 
-from worker import acknowledging
+from worker import acknowledging, redis_channels
 from worker.app import app, configure
 from worker.configuration import ConfigurationError
 from worker.delivery import Awaiting, StoreUnavailable
@@ -39,6 +39,7 @@ class Process:
             load_destinations(settings.destinations_file, os.environ, settings=settings), settings
         )
         acknowledging.install()
+        redis_channels.install()
         configure(
             app,
             settings.broker_url(settings.redis_url),

@@ -38,6 +38,7 @@ class Queueing:
         self._said_away = False
         self._not_before = 0.0
         self._connection: Any = None
+        self._channel: Any = None
         self._lock = threading.Lock()
 
     def publish(self, batch_id: str, queue: str) -> bool:
@@ -78,7 +79,7 @@ class Queueing:
                 if self._connection is None:
                     self._connection = self._app.connection_for_write()
                     self._connection.ensure_connection(max_retries=1, timeout=3)
-                return {queue: _messages(self._connection, queue) for queue in QUEUES}
+                return {queue: self._messages(queue) for queue in QUEUES}
             except AWAY:
                 self._forget_connection()
                 return None
@@ -89,7 +90,7 @@ class Queueing:
             self._forget_connection()
 
     def _forget_connection(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
             with contextlib.suppress(Exception):
                 if hasattr(connection.transport, "_collect"):
@@ -98,13 +99,15 @@ class Queueing:
                 else:
                     connection.release()
 
-
-def _messages(connection: Any, queue: str) -> int:
-    channel = connection.channel()
-    try:
-        with contextlib.suppress(*connection.channel_errors):
-            return int(channel.queue_declare(queue=queue, passive=True).message_count)
-        return 0
-    finally:
-        with contextlib.suppress(Exception):
-            channel.close()
+    def _messages(self, queue: str) -> int:
+        """How many messages wait in a queue; none in one that is not there."""
+        if self._channel is None:
+            self._channel = self._connection.channel()
+        try:
+            return int(self._channel.queue_declare(queue=queue, passive=True).message_count)
+        except self._connection.channel_errors:
+            # AMQP closes a channel that asked for what is not there.
+            channel, self._channel = self._channel, None
+            with contextlib.suppress(Exception):
+                channel.close()
+            return 0

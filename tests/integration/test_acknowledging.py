@@ -1,4 +1,4 @@
-"""A broker that is away just when tasks end leaves a worker able to fetch more."""
+"""What we changed of Kombu's Redis transport: failed acknowledgements, and one client for each channel."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from celery import Celery
 from kombu.transport import redis as transport
 
 from tests.system import wait_until
+from worker import redis_channels
 from worker.acknowledging import install
 from worker.app import configure
 from worker.embedded import EmbeddedValkey
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.integration
 def valkey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedValkey]:
     """A broker to kill; what is installed is gone after the test."""
     monkeypatch.setattr(transport.Channel, "QoS", transport.QoS)
+    monkeypatch.setattr(transport.Channel, "conn_or_acquire", transport.Channel.conn_or_acquire)
     install()
+    redis_channels.install()
     with EmbeddedValkey(tmp_path) as made:
         yield made
 
@@ -53,3 +56,23 @@ def test_a_failed_acknowledgement_takes_no_place(valkey: EmbeddedValkey) -> None
                 return len(got) == 2
 
             wait_until(fetched, what="the second one")
+
+
+def test_a_channel_keeps_its_client_as_long_as_its_connections(valkey: EmbeddedValkey) -> None:
+    """Every command of a channel goes through one client; after the channel let go of its connections, a new one."""
+    app = Celery(set_as_current=False)
+    configure(app, valkey.url)
+    with app.connection_for_write() as connection:
+        channel = connection.channel()
+
+        def client() -> Any:
+            with channel.conn_or_acquire() as found:
+                return found
+
+        first = client()
+        assert client() is first
+        with channel.conn_or_acquire("given") as given:
+            assert given == "given"
+        channel._disconnect_pools()
+        assert client() is not first
+        assert client().ping()
