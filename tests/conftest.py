@@ -17,6 +17,11 @@ settings.register_profile("msg91", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("msg91")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """More workers than cores: most tests with real processes wait."""
+    return max(4, os.cpu_count() or 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test with real processes is run once more before it counts as failed; any other fails at once."""
     for item in items:
