@@ -133,7 +133,7 @@ def test_every_part_of_json_has_its_position(indent: int | None) -> None:
         (parse_yaml, "a: *nope\n", 1, 4),
         (parse_yaml, "? [a]\n: 1\n", 1, 3),
         (parse_yaml, "a: &a [*a]\n", 1, 8),
-        (parse_json, '{"a": 1,}', 1, 9),
+        (parse_json, '{"a": 1,, "b": 2}', 1, 9),
         (parse_json, "{'a': 1}", 1, 2),
         (parse_json, "", 1, 1),
         (parse_json, '{"a": NaN}', None, None),
