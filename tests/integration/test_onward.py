@@ -48,9 +48,9 @@ def onward(receiver: Receiver, **tracking: Any) -> dict[str, Any]:
 def publish(system: System, *read: Report | Inbound, channel: Any = "sms") -> int:
     """Publish what a callback holds, as a door does it."""
     core = system.core
-    (destination,) = load_destinations(None, system.environ, settings=system.settings)
+    destinations = load_destinations(None, system.environ, settings=system.settings)
     publisher = Publisher(core.store, core.batches, core.ledger.retention, system.queueing.publish)
-    return publisher.publish(destination, read, channel=channel)
+    return publisher.publish(destinations.all[0], read, channel=channel, destinations=destinations)
 
 
 def reports(system: System) -> list[Report]:

@@ -24,9 +24,12 @@ from tests.commands import Command, clean_environ
 from tests.commands import run as run_command
 from tests.system import wait_until
 from worker.cli.sandbox import app
+from worker.cli.sandbox_callbacks import callbacks_with_door
+from worker.destinations import load_destinations
 from worker.sandbox.callbacks.settings import SECRET_VARIABLE
 from worker.sandbox.process import Sandbox
 from worker.sandbox.record import duplicates, read_record
+from worker.settings import load_settings
 
 pytestmark = pytest.mark.integration
 
@@ -363,8 +366,15 @@ def test_up_with_a_sandbox_that_reports(receiver: Receiver, tmp_path: Path) -> N
 
 
 def test_up_takes_reports_to_its_own_door(tmp_path: Path) -> None:
-    """`to=door` is the address of the door that runs beside the sandbox, and its first destination."""
-    environ = clean_environ(MSG91_DESTINATION_INTAKE_PORT="0", **{SECRET_VARIABLE: SECRET})
+    """`to=door` is the door beside the sandbox; the secret of its destination is enough, whatever its header."""
+    destination = {
+        "name": "shop",
+        "authkey": "${MSG91_AUTHKEY}",
+        "callbacks": {"secrets": [SECRET], "header": "x-of-our-own"},
+    }
+    document = {"destinations": [{"name": "deaf", "authkey": "${MSG91_AUTHKEY}", "mode": "dry"}, destination]}
+    (tmp_path / "destinations.yaml").write_bytes(orjson.dumps(document))
+    environ = clean_environ(MSG91_DESTINATION_INTAKE_PORT="0")
     options = ("--sandbox", "--sandbox-port", "0", "--sandbox-callback", "to=door", "--sandbox-callback", "delay=0")
     event = {
         "type": "track",
@@ -379,11 +389,59 @@ def test_up_takes_reports_to_its_own_door(tmp_path: Path) -> None:
         door = re.search(r"http +(http://\S+?),", started.out)
         assert door is not None
         assert run_command("send", "events.ndjson", environ=environ, folder=tmp_path).returncode == 0
-        wait_until(lambda: [one for one in read_record(record) if one["kind"] == "report"], what="a report")
+        listed = ("deliveries", "list", "--state", "delivered", "--json")
+        wait_until(
+            lambda: b"send_sms" in run_command(*listed, environ=environ, folder=tmp_path).stdout.encode(),
+            what="a delivery that is reported",
+        )
         started.signal(signal.SIGTERM)
         assert started.wait() == 0
     report = next(one for one in read_record(record) if one["kind"] == "report")
-    assert report["path"] == f"{door[1]}/v1/callbacks/msg91/sms"
+    assert report["path"] == f"{door[1]}/v1/callbacks/shop/sms"
+    assert SECRET not in started.out + started.err + record.read_text(encoding="utf-8")
+
+
+SHOP = {"name": "shop", "authkey": "k", "callbacks": {"secrets": ["secret-of-the-door"], "header": "x-of-our-own"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "secret", "header"),
+    [
+        (["to=door"], None, "secret-of-the-door", ["header=x-of-our-own"]),
+        (["to=door"], "of-the-environment", "of-the-environment", []),
+        (["to=door", "secret-in=query"], None, "secret-of-the-door", []),
+        (["to=door", "inbound=http://127.0.0.1:1/elsewhere"], None, None, []),
+        (["to=door", "to=http://127.0.0.1:1/elsewhere"], None, None, []),
+        (["to=http://127.0.0.1:1/elsewhere"], None, None, []),
+    ],
+)
+def test_the_secret_of_the_door_goes_to_the_door_alone(
+    given: list[str],
+    variable: str | None,
+    secret: str | None,
+    header: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is taken from the destination where nothing goes anywhere else; the environment's comes first."""
+    file = tmp_path / "destinations.yaml"
+    file.write_bytes(orjson.dumps({"destinations": [SHOP]}))
+    destinations = load_destinations(file, {}, settings=load_settings({}))
+    monkeypatch.delenv(SECRET_VARIABLE, raising=False)
+    if variable is not None:
+        monkeypatch.setenv(SECRET_VARIABLE, variable)
+    settings, found = callbacks_with_door(given, destinations, "http://0.0.0.0:8080")
+    door = "to=http://127.0.0.1:8080/v1/callbacks/shop"
+    assert (settings, found) == ((*(door if one == "to=door" else one for one in given), *header), secret)
+
+
+def test_up_says_that_its_door_takes_no_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no destination has a secret, a warning says what to set."""
+    file = tmp_path / "destinations.yaml"
+    file.write_bytes(orjson.dumps({"destinations": [{"name": "shop", "authkey": "k"}]}))
+    destinations = load_destinations(file, {}, settings=load_settings({}))
+    callbacks_with_door(["to=door"], destinations, "http://127.0.0.1:8080")
+    assert "MSG91_DESTINATION_CALLBACK_SECRET" in capsys.readouterr().err
 
 
 def test_up_without_a_door_has_none_to_report_to(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def sandbox(
         templates=None if template is None else tuple(template),
         unknown_templates=tuple(unknown_template or ()),
         faults=tuple(faults),
-        callbacks=checked_callbacks(callback),
+        callbacks=checked_callbacks(callback, os.environ.get(SECRET_VARIABLE)),
         callback_secret=os.environ.get(SECRET_VARIABLE),
         duplicate_window=duplicate_window,
         seed=seed,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from worker.cli.output import fail, print_json, stdout, table
+from worker.cli.output import fail, print_json, stdout, table, warn
 from worker.cli.sandbox_asking import LOCAL_URL, AsJson, Token, Url, ask
+from worker.destinations import Destinations
 from worker.sandbox.callbacks.inbound import KINDS
-from worker.sandbox.callbacks.settings import SECRET_VARIABLE, SETTINGS, read_callbacks
+from worker.sandbox.callbacks.settings import SECRET_VARIABLE, SETTINGS, URLS, read_callbacks
 from worker.sandbox.callbacks.statuses import STATUSES
 from worker.sandbox.client import SandboxClient
 from worker.sandbox.errors import SandboxError
@@ -176,11 +178,44 @@ def inbound(
         stdout.print(f"message {said} is on its way")
 
 
-def checked_callbacks(settings: list[str] | None) -> tuple[str, ...]:
-    """The settings of callbacks that a command was given, files read; a wrong one ends the command."""
+def checked_callbacks(settings: list[str] | None, secret: str | None) -> tuple[str, ...]:
+    """The settings of callbacks that a command was given, files read; what is wrong with them ends the command."""
     wanted = with_files(settings or [])
     try:
-        read_callbacks(wanted, os.environ.get(SECRET_VARIABLE))
+        read_callbacks(wanted, secret)
     except SandboxError as wrong:
         fail(str(wrong), "msg91-destination sandbox callbacks --help lists the settings")
     return tuple(wanted)
+
+
+def callbacks_with_door(
+    settings: Sequence[str], destinations: Destinations, door: str | None
+) -> tuple[tuple[str, ...], str | None]:
+    """The settings of callbacks, checked, and their secret; ``to=door`` is a door that runs on this machine.
+
+    The door's own secret goes to nobody else: with any other address, the environment has to name one.
+
+    Args:
+        settings: As they were given.
+        destinations: Whom the door serves. All of them send to the sandbox, through one account.
+        door: The door's URL, None when there is no door.
+    """
+    given, secret = list(settings), os.environ.get(SECRET_VARIABLE)
+    if "to=door" not in given:
+        return checked_callbacks(given, secret), secret
+    if door is None:
+        fail("--sandbox-callback to=door: there is no door with --no-intake")
+    taker = next((one for one in destinations if one.configuration.callbacks.secrets), None)
+    names = [one.partition("=")[0] for one in given]
+    if taker is None:
+        warn(
+            f"--sandbox-callback to=door: no destination from {destinations.origin} has secrets under callbacks, and "
+            "without one the door takes no report; without a file, set MSG91_DESTINATION_CALLBACK_SECRET"
+        )
+    elif not secret and all(one == "to=door" for name, one in zip(names, given, strict=True) if name in URLS):
+        secret = taker.configuration.callbacks.secrets[0].get_secret_value()
+        if not {"header", "secret-in"} & set(names):
+            given.append(f"header={taker.configuration.callbacks.header}")
+    address = door.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    url = f"{address}/v1/callbacks/{taker.name if taker else destinations.names[0]}"
+    return checked_callbacks([f"to={url}" if one == "to=door" else one for one in given], secret), secret

@@ -7,7 +7,7 @@ import shlex
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from worker import __version__
 from worker.cli.output import Exit, fail, stdout, warn
-from worker.cli.sandbox_callbacks import checked_callbacks
+from worker.cli.sandbox_callbacks import callbacks_with_door
 from worker.configuration import ConfigurationError
 from worker.delivery import Schedule, State, StoreUnavailable, read_counts
 from worker.destinations import Destinations, load_destinations
@@ -26,7 +26,7 @@ from worker.intake.write_key import kept_write_key
 from worker.logs import configure_logging
 from worker.machine import Machine, towards
 from worker.runtime import Core, open_core
-from worker.sandbox.callbacks.settings import SECRET_VARIABLE, read_callbacks
+from worker.sandbox.callbacks.settings import read_callbacks
 from worker.sandbox.errors import SandboxError
 from worker.sandbox.settings import DEFAULT_AUTHKEY, DEFAULT_PORT
 from worker.settings import Settings, load_settings, variable_of
@@ -111,7 +111,9 @@ def up(
         warn("REDIS_URL names the store: what it holds is not in --data-dir")
     with ExitStack() as stack:
         door = None if plan.intake_port is None else stack.enter_context(_door(plan, plan.intake_port))
-        plan = replace(plan, sandbox_callbacks=_callbacks(plan, door))
+        address = None if door is None else url_of(door)
+        settings_of_callbacks, secret = callbacks_with_door(plan.sandbox_callbacks, destinations, address)
+        plan = replace(plan, sandbox_callbacks=settings_of_callbacks, sandbox_secret=secret)
         signals, machine = stack.enter_context(StopSignals()), stack.enter_context(Machine())
         try:
             code = _run(plan, machine, signals, door)
@@ -133,6 +135,7 @@ class _Plan:
     sandbox_port: int | None
     sandbox_callbacks: tuple[str, ...]
     intake_port: int | None
+    sandbox_secret: str | None = field(default=None, repr=False)
 
 
 def _configured(*, sandbox: bool, port: int) -> tuple[Mapping[str, str], Settings, Destinations]:
@@ -166,19 +169,6 @@ def _configured(*, sandbox: bool, port: int) -> tuple[Mapping[str, str], Setting
     return environ, settings, destinations
 
 
-def _callbacks(plan: _Plan, door: socket.socket | None) -> tuple[str, ...]:
-    """The settings of callbacks, checked; ``to=door`` is the address of the door that runs here."""
-    given = list(plan.sandbox_callbacks)
-    if "to=door" in given:
-        if door is None:
-            fail("--sandbox-callback to=door: there is no door with --no-intake")
-        address = url_of(door).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-        given = [
-            f"to={address}/v1/callbacks/{plan.destinations.names[0]}" if one == "to=door" else one for one in given
-        ]
-    return checked_callbacks(given)
-
-
 def _door(plan: _Plan, port: int) -> socket.socket:
     try:
         return bind(plan.settings.intake_host, port)
@@ -198,7 +188,7 @@ def _run(plan: _Plan, machine: Machine, signals: StopSignals, door: socket.socke
             port=plan.sandbox_port,
             record=plan.data_dir / SANDBOX_RECORD,
             callbacks=plan.sandbox_callbacks,
-            callback_secret=os.environ.get(SECRET_VARIABLE),
+            callback_secret=plan.sandbox_secret,
         )
         environ = towards(sandbox.url, sandbox.authkey, environ)
     machine.start_workers(

@@ -20,7 +20,7 @@ from .keys import Keys, delivery_key, recipient_hash
 from .lanes import Ending, Grant, LaneLimits, Lanes, LaneStatus, Verdict
 from .ledger import EARLY_REPORT_MS, Claim, Expectation, Joined, Ledger, Outcome, Retention, Slip, Waiting
 from .measures import LATENCY_BOUNDS, Latency, Measured, Measures, read_measures
-from .origins import Origin, Origins, Reported
+from .origins import Origin, Origins, Reported, Whose
 from .paging import pages
 from .records import Record
 from .schedule import Entry, Schedule
@@ -93,6 +93,7 @@ __all__ = [
     "Unmatched",
     "Verdict",
     "Waiting",
+    "Whose",
     "confirm",
     "connect",
     "delivery_key",

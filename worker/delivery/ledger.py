@@ -507,11 +507,13 @@ class Ledger:
         hashed = recipient_hash(recipient) if recipient else ""
         early = False
         found = self._within(self.request(token), hashed, destinations) if token else None
-        for request_id in dict.fromkeys(request_ids if hashed and found is None else ()):
+        for request_id in dict.fromkeys(request_ids if found is None else ()):
             if request_id and found is None:
                 name = self.store.keys.request_id(request_id)
+                # Without a number nobody could say later whom it was about: it does not wait.
+                waits = waits if hashed else ""
                 answer = self.store.script("early", [name], [hashed, waits, EARLY_REPORT_MS]).decode()
-                early = early or not answer
+                early = early or bool(hashed and not answer)
                 found = self._within(self.request(answer), hashed, destinations) if answer else None
         return found or Joined("early" if early else "unmatched")
 

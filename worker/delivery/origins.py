@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from .keys import recipient_hash
 from .ledger import Retention
 from .store import Store
 
-__all__ = ["Origin", "Origins", "Reported"]
+__all__ = ["Origin", "Origins", "Reported", "Whose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,26 @@ class Reported:
         token: The correlation token, when the report echoes it.
         request_id: MSG91's request id.
         recipient: The number as it was on the wire; may be empty when the request had one recipient.
+        message_id: MSG91's id of the one message, where the answer to a request may have given that instead.
     """
 
     token: str = ""
     request_id: str = ""
     recipient: str = ""
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose message it is that a report is about.
+
+    Attributes:
+        destination: The destination that sent it; ``""`` when none is known.
+        origin: The event that it came from, where that was noted.
+    """
+
+    destination: str = ""
+    origin: Origin | None = None
 
 
 class Origins:
@@ -82,42 +97,50 @@ class Origins:
         if origins:
             store.ask(write)
 
-    def find(self, messages: Sequence[Reported]) -> list[Origin | None]:
-        """The origins of the deliveries that reports are about, joined as ``Ledger.report`` joins them.
+    def find(self, messages: Sequence[Reported], destinations: Collection[str]) -> list[Whose]:
+        """Whose the deliveries are that reports are about, joined as ``Ledger.report`` joins them.
 
-        Three trips to the store, however many they are.
+        A few trips to the store, however many they are.
+
+        Args:
+            messages: What the reports say.
+            destinations: The only destinations whose deliveries are looked at.
 
         Raises:
             StoreUnavailable: the store is away.
         """
-        keys = self._store.keys
-        found = self._deliveries([one.token for one in messages], messages)
-        rest = [at for at, one in enumerate(messages) if found[at] is None and one.request_id]
-        if rest:
+        found = self._deliveries([one.token for one in messages], messages, destinations)
+        for name in ("request_id", "message_id"):
+            rest = [at for at, one in enumerate(messages) if found[at] is None and getattr(one, name)]
             # Before its answer is settled, a hash of early reports stands where the token of a request id will be.
-            answers = self._ask([("GET", keys.request_id(messages[at].request_id)) for at in rest])
+            answers = self._ask([("GET", self._store.keys.request_id(getattr(messages[at], name))) for at in rest])
             tokens = [one.decode() if isinstance(one, bytes) else "" for one in answers]
-            for at, key in zip(rest, self._deliveries(tokens, [messages[at] for at in rest]), strict=True):
-                found[at] = key
-        origins = self.read([key for key in found if key is not None])
-        return [origins.get(key) if key is not None else None for key in found]
+            late = self._deliveries(tokens, [messages[at] for at in rest], destinations)
+            for at, delivery in zip(rest, late, strict=True):
+                found[at] = delivery
+        origins = self.read([delivery[1] for delivery in found if delivery])
+        return [Whose(one[0], origins.get(one[1])) if one else Whose() for one in found]
 
-    def _deliveries(self, tokens: Sequence[str], messages: Sequence[Reported]) -> list[str | None]:
-        """The keys of the deliveries, by the tokens of their requests; None where there is no token or no such one."""
+    def _deliveries(
+        self, tokens: Sequence[str], messages: Sequence[Reported], destinations: Collection[str]
+    ) -> list[tuple[str, str] | None]:
+        """Destination and key of the deliveries, by the tokens of their requests; None where there is no such one."""
         known = list(dict.fromkeys(token for token in tokens if token))
-        answers = self._ask([("HGET", self._store.keys.request(token), FIELD) for token in known])
-        indexes = {
-            token: unpack({FIELD: answer})
-            for token, answer in zip(known, answers, strict=True)
-            if isinstance(answer, bytes)
-        }
-        found: list[str | None] = []
+        answers = self._ask([("HMGET", self._store.keys.request(token), FIELD, "_about") for token in known])
+        indexes: dict[str, tuple[str, dict[str, str]]] = {}
+        for token, answer in zip(known, answers, strict=True):
+            packed, about = answer if isinstance(answer, list) else (None, None)
+            destination = about.decode().partition("|")[0] if about else ""
+            if packed and destination in destinations:
+                indexes[token] = destination, unpack({FIELD: packed})
+        found: list[tuple[str, str] | None] = []
         for token, message in zip(tokens, messages, strict=True):
-            index = indexes.get(token, {})
+            destination, index = indexes.get(token, ("", {}))
             if message.recipient:
-                found.append(index.get(recipient_hash(message.recipient)))
+                key = index.get(recipient_hash(message.recipient))
             else:
-                found.append(next(iter(index.values())) if len(index) == 1 else None)
+                key = next(iter(index.values())) if len(index) == 1 else None
+            found.append(None if key is None else (destination, key))
         return found
 
     def _ask(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:

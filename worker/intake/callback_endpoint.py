@@ -72,12 +72,17 @@ class CallbackEndpoint(Endpoint):
 
     def _take(self, destination: Destination, channel: str, content_type: str, body: bytes, request: str) -> None:
         """Read and write down one call; in a thread, since it asks the store for every report."""
-        door = self.door
+        door, destinations = self.door, self.door.destinations.current
         found = callbacks.read(destination, channel, content_type, body, most=door.limits.events)
         try:
-            taken = callbacks.take(found, channel, destination, door.destinations.current, door.core.ledger)
+            taken = callbacks.take(found, channel, destination, destinations, door.core.ledger)
             callbacks.note(taken, door.measures, self._unmatched)
-            self._publisher.publish(destination, found, channel="sms" if channel == callbacks.SMS else "whatsapp")
+            self._publisher.publish(
+                destination,
+                found,
+                channel="sms" if channel == callbacks.SMS else "whatsapp",
+                destinations=destinations,
+            )
         except StoreUnavailable:
             raise _again("store_away", "the store is away: nothing is known to be taken") from None
         except Exception:

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from worker.delivery import Batches, Contacts, Kind, Origins, Reported, Retention, Store
-from worker.destinations import Destination
+from worker.delivery import Batches, Contacts, Kind, Origins, Reported, Retention, Store, Whose
+from worker.destinations import Destination, Destinations
 from worker.events import join
 from worker.msg91.reports import Inbound, Report
 from worker.onward.items import Item, items_of, reply_of
@@ -51,13 +51,22 @@ class Publisher:
         self._contacts = Contacts(store)
         self._wake = wake
 
-    def publish(self, destination: Destination, read: Sequence[Report | Inbound], *, channel: Channel) -> int:
+    def publish(
+        self,
+        destination: Destination,
+        read: Sequence[Report | Inbound],
+        *,
+        channel: Channel,
+        destinations: Destinations,
+    ) -> int:
         """Hand over what there is to publish of one callback. The same callback again publishes nothing again.
 
         Args:
-            destination: Whose callback it is.
+            destination: Whose callback it is. A report is published for the destination that sent the message, if
+                that shares its account, whichever of them MSG91 calls.
             read: What it holds.
             channel: What it came by.
+            destinations: All of them.
 
         Returns:
             How many deliveries were handed over; those that are known already end as duplicates.
@@ -65,26 +74,36 @@ class Publisher:
         Raises:
             StoreUnavailable: not everything is known to be handed over; calling again is safe.
         """
-        if not destination.publishes and destination.configuration.onward.auto_reply is None:
+        account = destinations.sharing_account(destination)
+        publishing = any(one.publishes for one in destinations if one.name in account)
+        if not publishing and destination.configuration.onward.auto_reply is None:
             return 0
         at_ms = self._store.now_ms()
-        items: dict[tuple[str, str], Item] = {}
-        origins = self._origins.find([_about(one) for one in read]) if destination.publishes else [None] * len(read)
-        for one, origin in zip(read, origins, strict=True):
-            found = items_of(destination, one, channel=channel, origin=origin, at_ms=at_ms)
+        items: dict[tuple[str, str, str], Item] = {}
+        whose = (
+            self._origins.find([_about(one, channel) for one in read], account) if publishing else [Whose()] * len(read)
+        )
+        for one, known in zip(read, whose, strict=True):
+            sender = destinations.get(known.destination) if isinstance(one, Report) else None
+            owner = sender or destination
+            found = items_of(owner, one, channel=channel, origin=known.origin, at_ms=at_ms)
             if isinstance(one, Inbound) and channel == "whatsapp":
                 reply = self._reply(destination, one)
                 found += [reply] if reply is not None else []
-            items |= {(item.action, item.message_id): item for item in found}
-        lines = [item.line() for item in items.values()]
+            items |= {(owner.name, item.action, item.message_id): item for item in found}
+        for name in dict.fromkeys(owner for owner, _, _ in items):
+            self._hand_over(name, [item.line() for (owner, _, _), item in items.items() if owner == name])
+        return len(items)
+
+    def _hand_over(self, name: str, lines: Sequence[bytes]) -> None:
+        """Accept deliveries of one destination, in batches."""
         for at in range(0, len(lines), CHUNK):
             chunk = lines[at : at + CHUNK]
             batch_id = self._batches.accept(
-                join(chunk), len(chunk), kind=Kind.PAYLOADS, door=DOOR, destination=destination.name, queue=QUEUE
+                join(chunk), len(chunk), kind=Kind.PAYLOADS, door=DOOR, destination=name, queue=QUEUE
             )
             self._wake(batch_id, QUEUE)
-            log.debug("%d deliveries onward for %s", len(chunk), destination.name, extra={"arrival": batch_id})
-        return len(lines)
+            log.debug("%d deliveries onward for %s", len(chunk), name, extra={"arrival": batch_id})
 
     def _reply(self, destination: Destination, inbound: Inbound) -> Item | None:
         """The answer to a sender whom no event has named, where one is due."""
@@ -100,8 +119,10 @@ class Publisher:
         return reply
 
 
-def _about(read: Report | Inbound) -> Reported:
+def _about(read: Report | Inbound, channel: Channel) -> Reported:
     """The message that a report is about, or that a customer replies to."""
     if isinstance(read, Report):
-        return Reported(read.token, read.request_id, read.recipient)
+        # The answer to a single WhatsApp message has no other id than that of the message.
+        message_id = read.message_id if channel == "whatsapp" else ""
+        return Reported(read.token, read.request_id, read.recipient, message_id)
     return Reported(request_id=replied_to(read), recipient=read.sender)

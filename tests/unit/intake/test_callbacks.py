@@ -271,6 +271,15 @@ def test_sent_proves_that_it_was_taken(tmp_path: Path) -> None:
     assert house.state is State.DELIVERED
 
 
+def test_a_report_without_a_number_finds_the_one_recipient(house: House) -> None:
+    """By request id as well; one of an unknown request does not wait: nobody could say whom it is about."""
+    without = {**V3, "number": ""}
+    (strange,) = house.call("sms", JSON, {**without, "requestId": "f" * 24})
+    (taken,) = house.call("sms", JSON, without)
+    assert (strange.outcome, taken.outcome) == ("unmatched", "recorded")
+    assert house.state is State.DELIVERED
+
+
 def test_an_account_shares_its_reports(tmp_path: Path) -> None:
     """MSG91 calls back for an account: a destination of the same one is reported, one of another is not."""
     destinations = load(tmp_path, {"name": "twin", "authkey": "k" * 24}, {"name": "other", "authkey": "o" * 24})

@@ -91,7 +91,7 @@ class Shop:
 
     def publish(self, *read: Any, channel: Any = "whatsapp") -> int:
         """Publish a callback and run what it makes."""
-        count = self.publisher.publish(self.destination, read, channel=channel)
+        count = self.publisher.publish(self.destination, read, channel=channel, destinations=self.destinations)
         while self._woken:
             assert self.forwarder.run(self._woken.pop(0))
         return count

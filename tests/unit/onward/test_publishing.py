@@ -9,12 +9,14 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 from tests.stores import states
 from tests.unit.forwarding.conftest import track
 from tests.unit.onward.conftest import ONWARD, OURS, Shop, destination_of
 from worker.actions.receivers import SIGNATURE
 from worker.delivery import Kind, State
+from worker.destinations import Destination, load_destinations
 from worker.events import join
 from worker.explaining import explain_event
 from worker.msg91.answers import Answer, AnswerClass
@@ -22,6 +24,7 @@ from worker.msg91.reports import Inbound, Report, Verdict
 from worker.onward import pseudonym
 from worker.operations import forgetting
 from worker.operations.person import Person
+from worker.settings import load_settings
 
 NUMBER = "919876543210"
 OTHER = "918818888758"
@@ -65,7 +68,8 @@ def test_it_is_joined_by_the_correlation_id_before_the_answer_is_known(shop: Sho
 
     def report_first(request: Any) -> Answer:
         token = orjson.loads(request.body)["CRQID"]
-        shop.publisher.publish(shop.destination, [said(Verdict.DELIVERED, "1", token=token)], channel="sms")
+        early = said(Verdict.DELIVERED, "1", token=token)
+        shop.publisher.publish(shop.destination, [early], channel="sms", destinations=shop.destinations)
         return Answer(AnswerClass.ACCEPTED, status=200, request_id="r-1")
 
     shop.answers.append(report_first)
@@ -92,6 +96,71 @@ def test_many_reports_of_one_callback_are_each_joined(shop: Shop) -> None:
     )
     told = [one.get("userId") or one["anonymousId"][:6] for one in bodies(shop)]
     assert told == ["user-1", "user-2", "user-3", "msg91-", "msg91-", "user-1"]
+
+
+def two(shop: Shop, *, account: str) -> Destination:
+    """Let ``shop`` and ``outlet`` publish, each to a tracking API of its own; gives ``outlet``, of this account."""
+    keys = {
+        "mappings": ["segment-msg91"],
+        "default_sender": "MSGIND",
+        "onward": {"tracking": [{"name": "segment", "url": "http://127.0.0.1:2", "write_key": "write-key-of-outlet"}]},
+    }
+    file = shop.folder / "destinations.yaml"
+    document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    document["destinations"].append({"name": "outlet", "authkey": account, **keys})
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    shop.destinations = load_destinations(file, {}, settings=load_settings({}))
+    outlet = shop.destinations.get("outlet")
+    assert outlet is not None
+    return outlet
+
+
+@pytest.mark.parametrize("by", ["token", "request_id", "reply"])
+def test_nobody_is_told_of_another_account(shop: Shop, by: str) -> None:
+    """Whoever may call back for one account learns nothing of whose messages another one sends, whatever it names."""
+    two(shop, account="another-key")
+    take_in(shop, {**track(NUMBER, "order-1", userId="user-of-outlet"), "integrations": {"All": False, "outlet": True}})
+    (request,) = shop.requests
+    token = orjson.loads(request.body or b"")["CRQID"]
+    if by == "reply":
+        raw = {"replyMsgId": "13672fa705a73d0000000001"}
+        shop.publish(Inbound(NUMBER, OURS, "text", "Yes", message_id="u-1", raw=raw))
+    else:
+        ids = {"token": {"request_id": "", "token": token}, "request_id": {"request_id": "13672fa705a73d0000000001"}}
+        shop.publish(said(Verdict.DELIVERED, "1", **ids[by]), channel="sms")
+    told = [one for one in shop.requests if one.receiver]
+    assert {one.receiver for one in told} == {"http://127.0.0.1:1"}
+    assert not any(b"user-of-outlet" in (one.body or b"") or b"order-1" in (one.body or b"") for one in told)
+
+
+def test_destinations_of_one_account_each_hear_of_their_own_messages(shop: Shop) -> None:
+    """One address does for all of them: the receivers of whoever sent the message are told, and once."""
+    outlet = two(shop, account="key")
+    take_in(shop, {**track(NUMBER, "order-1", userId="user-1"), "integrations": {"All": False, "outlet": True}})
+    report = said(Verdict.DELIVERED, "1", request_id="13672fa705a73d0000000001")
+    assert shop.publish(report, channel="sms") == 1
+    shop.destination = outlet
+    shop.publish(report, channel="sms")
+    (told,) = [one for one in shop.requests if one.receiver]
+    event = orjson.loads(told.body or b"")
+    assert (told.receiver, event["userId"], event["properties"]["destination"]) == (
+        "http://127.0.0.1:2",
+        "user-1",
+        "outlet",
+    )
+
+
+def test_a_single_whatsapp_message_is_joined_by_its_own_id(shop: Shop) -> None:
+    """Its answer may give the id of the message alone; the report names another request, and is joined all the same."""
+    shop.configure(ONWARD, whatsapp={"numbers": [OURS], "check_templates": False, "templates_by": "single"})
+    payload = {"phone": NUMBER, "template": "hello", "integratedNumber": OURS}
+    line = orjson.dumps({"action": "send_whatsapp_template", "messageId": "order-1", "payload": payload})
+    batch = shop.batches.accept(join([line]), 1, kind=Kind.PAYLOADS, door="test", destination="shop")
+    assert shop.forwarder.run(batch)
+    report = said(Verdict.DELIVERED, "delivered", request_id="another", message_id="13672fa705a73d0000000001")
+    shop.publish(report)
+    posted = [one for one in bodies(shop) if "statuses" in one]
+    assert [one["statuses"][0]["msgId"] for one in posted] == ["order-1"]
 
 
 def test_a_reply_is_told_as_the_user_of_the_message_that_it_answers(shop: Shop) -> None:

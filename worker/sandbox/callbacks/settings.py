@@ -28,7 +28,7 @@ from worker.sandbox.errors import CallbackError
 
 #: Environment variable with the secret that callbacks bring (never on a command line, where `ps` shows it).
 SECRET_VARIABLE: Final = "MSG91_SANDBOX_CALLBACK_SECRET"  # noqa: S105 - the name of a variable, not a secret
-_URLS: Final = frozenset({"to", "sms", "whatsapp", "inbound"})
+URLS: Final = frozenset({"to", "sms", "whatsapp", "inbound"})
 _QUERY: Final = re.compile(r"\?.*")
 
 
@@ -100,7 +100,7 @@ class Callbacks:
 
     def shown(self) -> list[str]:
         """The settings as they were written, without what the query of a URL holds: that may be a secret."""
-        return [_QUERY.sub("?***", text) if text.partition("=")[0] in _URLS else text for text in self.texts]
+        return [_QUERY.sub("?***", text) if text.partition("=")[0] in URLS else text for text in self.texts]
 
     @property
     def is_on(self) -> bool:
