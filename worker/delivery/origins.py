@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from .index import FIELD, unpack
+from .index import unpack
 from .keys import recipient_hash
 from .ledger import Retention
 from .store import Store
@@ -105,11 +105,11 @@ class Origins:
     def _deliveries(self, tokens: Sequence[str], messages: Sequence[Reported]) -> list[str | None]:
         """The keys of the deliveries, by the tokens of their requests; None where there is no token or no such one."""
         known = list(dict.fromkeys(token for token in tokens if token))
-        answers = self._ask([("HGET", self._store.keys.request(token), FIELD) for token in known])
+        answers = self._ask([("HGETALL", self._store.keys.request(token)) for token in known])
         indexes = {
-            token: unpack({FIELD: answer})
+            token: unpack({name.decode(): value for name, value in answer.items()})
             for token, answer in zip(known, answers, strict=True)
-            if isinstance(answer, bytes)
+            if isinstance(answer, dict)
         }
         found: list[str | None] = []
         for token, message in zip(tokens, messages, strict=True):
