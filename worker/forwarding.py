@@ -179,7 +179,8 @@ class Forwarder:
     def _targets(self, batch: Batch, destinations: Destinations) -> list[Destination]:
         if not batch.destination:
             return list(destinations)
-        named = (destinations.get(name) for name in batch.destination.split(","))
+        # A producer may name one twice: its events go there once.
+        named = map(destinations.get, dict.fromkeys(batch.destination.split(",")))
         return [one for one in named if one is not None]
 
     def _wait_for_destinations(self, batch: Batch, destinations: Destinations) -> bool:
