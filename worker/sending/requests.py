@@ -219,7 +219,7 @@ class Requests:
     ) -> None:
         token, now_ms = attempt.token, self._store.now_ms()
         decisions = self._decide(deliveries, answer, group, attempt, now_ms)
-        outcomes, waiting = plan(deliveries, decisions, queue=group.queue)
+        outcomes, waiting = plan(deliveries, decisions, token=token, queue=group.queue)
         ours = {token, *[one.id for one in waiting]}
         refused = self._ledger.settle(
             deliveries,

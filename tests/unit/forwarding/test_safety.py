@@ -23,6 +23,7 @@ from worker.recovery import recover_abandoned
 
 NUMBER = "919000000001"
 SOON = Answer(AnswerClass.RETRY, status=503)
+SILENCE = Answer(AnswerClass.UNKNOWN, code="read_timeout")
 
 
 class Died(BaseException):
@@ -272,6 +273,30 @@ def test_a_destination_that_is_named_twice_gets_its_events_once(house: House, ki
     house.forward(event, kind=Kind(kind), destination="msg91,msg91")
     assert house.states() == {"accepted": 1}
     assert house.reconcile().counts.created == 1
+
+
+def test_a_timer_decides_about_its_own_request_alone(house: House) -> None:
+    """A worker that was frozen sets a second timer; that must not cut short the grace time of the next attempt."""
+    policy = {"in_doubt": "resend", "in_doubt_grace": 60}
+    house.configure({"name": "msg91", "authkey": "key", "default_sender": "MSGIND", "actions": {"send_sms": policy}})
+
+    def freeze(_: Request) -> Answer:
+        assert recover(house) == 1
+        house.store.ahead_ms += 39_000
+        return SILENCE
+
+    house.answers = [freeze, SILENCE]
+    house.forward(track(NUMBER, "m1"))
+    house.run_due(41)  # the first timer: it is sent again, on another batch
+    house.run_due()
+    assert len(house.requests) == 2
+    house.run_due(20)  # the second timer, of the same request
+    house.run_due()
+    assert house.states() == {"in_doubt": 1}
+    house.run_due(121)
+    house.run_due()
+    assert house.states() == {"accepted": 1}
+    assert len(house.requests) == 3
 
 
 def test_setting_this_machine_s_clock_moves_no_lease(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
