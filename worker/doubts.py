@@ -11,6 +11,18 @@ from worker.deliveries import Delivery
 from worker.delivery import PRIORITY_QUEUE, Expectation, Ledger, Outcome, State, Waiting
 
 
+def dump_timer(delivery_keys: Sequence[str], token: str) -> bytes:
+    """The bytes of a timer for deliveries in doubt: a key a line, and at last ``=`` and the token of their request."""
+    return "\n".join([*delivery_keys, f"={token}"]).encode()
+
+
+def load_timer(body: bytes) -> tuple[list[str], str]:
+    """The delivery keys of a timer and the token of their request, ``""`` when an older version wrote none."""
+    lines = body.decode().split("\n")
+    token = lines.pop()[1:] if lines[-1].startswith("=") else ""
+    return lines, token
+
+
 def resolve_doubt(
     ledger: Ledger,
     deliveries: Sequence[Delivery],

@@ -26,7 +26,7 @@ from worker.delivery import (
     StoreUnavailable,
 )
 from worker.destinations import Destination, Destinations
-from worker.doubts import resolve_doubt
+from worker.doubts import load_timer, resolve_doubt
 from worker.events import Event, Malformed, kind_of, malformed, parse
 from worker.logs import following
 from worker.masking import redact_text
@@ -179,7 +179,8 @@ class Forwarder:
     def _targets(self, batch: Batch, destinations: Destinations) -> list[Destination]:
         if not batch.destination:
             return list(destinations)
-        named = (destinations.get(name) for name in batch.destination.split(","))
+        # A producer may name one twice: its events go there once.
+        named = map(destinations.get, dict.fromkeys(batch.destination.split(",")))
         return [one for one in named if one is not None]
 
     def _wait_for_destinations(self, batch: Batch, destinations: Destinations) -> bool:
@@ -274,13 +275,15 @@ class Forwarder:
         total.mine |= {one.position for one in members}
 
     def _run_grace(self, batch: Batch, destinations: Destinations) -> None:
-        keys = batch.body.decode().split("\n")
+        keys, token = load_timer(batch.body)
         resend: dict[tuple[str, str], list[Delivery]] = {}
         for key, record, blob in zip(
             keys, self.sender.ledger.records(keys), self.sender.ledger.kept(keys), strict=True
         ):
             if record is None or record.state is not State.IN_DOUBT or blob is None:
                 continue
+            if token and record.ref != token:
+                continue  # in doubt by a later request, which has a timer of its own
             delivery = kept.restore(blob)
             delivery.key = key
             destination = destinations.get(delivery.destination)

@@ -96,7 +96,10 @@ def _recover(sender: Sender, destinations: Destinations, claim: Claim) -> None:
         decisions.append(decision)
         note_attempt(delivery, LOST, decision, claim.token, left_ms)
     outcomes, waiting = plan(
-        deliveries, decisions, queue=PRIORITY_QUEUE if action is not None and action.urgent else "events"
+        deliveries,
+        decisions,
+        token=claim.token,
+        queue=PRIORITY_QUEUE if action is not None and action.urgent else "events",
     )
     refused = sender.ledger.settle(
         deliveries,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +36,7 @@ from worker import deliveries as kept
 from worker.app import PRIORITY_QUEUE, QUEUE, RETRY_QUEUE
 from worker.delivery import (
     Batches,
+    Call,
     Journal,
     Lanes,
     Ledger,
@@ -43,6 +44,7 @@ from worker.delivery import (
     Schedule,
     State,
     Store,
+    StoreUnavailable,
     delivery_key,
     reconcile,
 )
@@ -182,6 +184,7 @@ class GatedStore(Store):
         self._clock = clock
         self._actor = actor
         self._late = late
+        self._half = False
 
     def now_ms(self) -> int:
         """The model's time."""
@@ -197,7 +200,18 @@ class GatedStore(Store):
                 call()
             elif how == "late":
                 self._late.append(call)
+            elif how == "half":
+                self._half = True
+                with suppress(StoreUnavailable):
+                    call()
+                self._half = False
         return super().ask(call)
+
+    def _in_one_trip(self, calls: Sequence[Call]) -> list[Any]:
+        if self._half:
+            super()._in_one_trip(calls[:1])
+            raise StoreUnavailable
+        return super()._in_one_trip(calls)
 
 
 class Provider:
@@ -565,9 +579,9 @@ class Deliveries(RuleBasedStateMachine):
             self._undisturbed(actor)
 
     @precondition(lambda self: self._actors_at("store"))
-    @rule(data=st.data(), how=st.sampled_from(["do", "do", "do", "lose reply", "lose request", "late"]))
+    @rule(data=st.data(), how=st.sampled_from(["do", "do", "do", "lose reply", "lose request", "late", "half"]))
     def call(self, data: st.DataObject, how: str) -> None:
-        """One call to the store: it works, or its reply is lost, or itself, or it arrives late."""
+        """One call to the store: it works, or its reply is lost, or itself, or it arrives late, or half of it alone."""
         actor = data.draw(st.sampled_from(self._actors_at("store")), label="actor")
         with self._step(actor):
             actor.go(how)

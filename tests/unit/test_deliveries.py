@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.deliveries import HISTORY_LENGTH, Delivery, dump, dump_claim, load, load_claim, restore
+from worker.doubts import dump_timer, load_timer
 
 payloads = st.dictionaries(
     st.text(max_size=8), st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20), max_size=5
@@ -71,3 +72,9 @@ def test_history_is_bounded() -> None:
         one.remember({"at": number})
     assert len(one.history) == HISTORY_LENGTH
     assert one.history[-1] == {"at": 99}
+
+
+def test_a_timer_of_an_older_version_names_no_request() -> None:
+    """What a timer is about is read as it was written; one without a token is about any request."""
+    assert load_timer(dump_timer(["k1", "k2"], "token")) == (["k1", "k2"], "token")
+    assert load_timer(b"k1\nk2") == (["k1", "k2"], "")

@@ -10,7 +10,7 @@ import orjson
 
 from . import index
 from .batches import Kind, new_id
-from .errors import StoreHeld
+from .errors import NotAllowed, StoreHeld
 from .keys import recipient_hash
 from .records import Record
 from .states import KEPT, LETTERS, State
@@ -239,11 +239,20 @@ class Ledger:
 
         Raises:
             StoreHeld: as ``claim``.
+            NotAllowed: nothing was claimed, see ``lacks_slot``.
         """
         word, *rest = call.answer
         if word == b"held":
             raise StoreHeld(rest[0].decode())
+        if word != b"claimed":
+            msg = "nothing was claimed: the token holds no slot of its lane"
+            raise NotAllowed(msg)
         return _by_position(rest)
+
+    @staticmethod
+    def lacks_slot(call: Call) -> bool:
+        """Whether ``claiming`` claimed nothing because its token holds no slot of its lane."""
+        return bool(call.answer[0] == b"waits")
 
     def settle(
         self,

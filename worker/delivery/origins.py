@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from .index import FIELD, unpack
+from .index import unpack
 from .keys import recipient_hash
 from .ledger import Retention
 from .store import Store
@@ -126,13 +126,13 @@ class Origins:
     ) -> list[tuple[str, str] | None]:
         """Destination and key of the deliveries, by the tokens of their requests; None where there is no such one."""
         known = list(dict.fromkeys(token for token in tokens if token))
-        answers = self._ask([("HMGET", self._store.keys.request(token), FIELD, "_about") for token in known])
+        answers = self._ask([("HGETALL", self._store.keys.request(token)) for token in known])
         indexes: dict[str, tuple[str, dict[str, str]]] = {}
         for token, answer in zip(known, answers, strict=True):
-            packed, about = answer if isinstance(answer, list) else (None, None)
-            destination = about.decode().partition("|")[0] if about else ""
-            if packed and destination in destinations:
-                indexes[token] = destination, unpack({FIELD: packed})
+            fields = {name.decode(): value for name, value in answer.items()} if isinstance(answer, dict) else {}
+            destination = fields.get("_about", b"").decode().partition("|")[0]
+            if destination in destinations:
+                indexes[token] = destination, unpack(fields)
         found: list[tuple[str, str] | None] = []
         for token, message in zip(tokens, messages, strict=True):
             destination, index = indexes.get(token, ("", {}))

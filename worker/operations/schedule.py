@@ -11,6 +11,7 @@ from worker import deliveries as kept
 from worker.deliveries import Delivery
 from worker.delivery import Batch, Entry, Expectation, Kind, Outcome, State, pages
 from worker.destinations import Destination, Destinations
+from worker.doubts import load_timer
 from worker.forwarding import Forwarder
 from worker.operations.letters import Progress
 from worker.runtime import Core
@@ -212,7 +213,7 @@ def _no_client(_destination: Destination, _family: str) -> NoReturn:
 
 def _about(core: Core, batch: Batch) -> tuple[tuple[str, ...], str]:
     if batch.kind is Kind.GRACE:
-        return (), f"timer of {len(batch.body.splitlines())} deliveries in doubt"
+        return (), f"timer of {len(load_timer(batch.body)[0])} deliveries in doubt"
     if batch.kind is not Kind.DELIVERIES:
         return tuple(batch.destination.split(",")) if batch.destination else ("*",), ""
     members = kept.load(batch.body)

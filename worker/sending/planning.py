@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from worker.deliveries import Delivery, dump, look_again
 from worker.delivery import Kind as BatchKind
 from worker.delivery import Outcome, State, Waiting
+from worker.doubts import dump_timer
 from worker.msg91.answers import Answer
 from worker.outcomes import TAKEN, Decision
 
 
 def plan(
-    deliveries: Sequence[Delivery], decisions: Sequence[Decision], *, queue: str
+    deliveries: Sequence[Delivery], decisions: Sequence[Decision], *, token: str, queue: str
 ) -> tuple[list[Outcome], list[Waiting]]:
     """Turn decisions into outcomes and the batches that the settling script makes of those that wait."""
     if all(one is TAKEN for one in decisions):
@@ -43,7 +44,7 @@ def plan(
         for (_, due_ms), members in groups.items()
     ]
     waiting += [
-        Waiting(due_ms=due_ms, body="\n".join(keys).encode(), items=len(keys), kind=BatchKind.GRACE, queue=queue)
+        Waiting(due_ms=due_ms, body=dump_timer(keys, token), items=len(keys), kind=BatchKind.GRACE, queue=queue)
         for due_ms, keys in doubts.items()
     ]
     return outcomes, waiting

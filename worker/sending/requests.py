@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from worker.deliveries import Delivery, dump_claim
@@ -33,38 +33,17 @@ from worker.delivery import (
     Waiting,
 )
 from worker.delivery import Kind as BatchKind
-from worker.destinations import Destination, LaneSettings
+from worker.destinations import Destination
 from worker.msg91.answers import Answer, AnswerClass
 from worker.outcomes import TAKEN, Decision, decide, ending_of, reason_of
 from worker.tracing import span
 
-from .giving_up import KEPT_BACK, UnderWay
+from .giving_up import KEPT_BACK
 from .planning import note_attempt, plan
-from .terms import Client, Group, Timing, Wake, parents
+from .terms import Attempt, Client, Group, Timing, Wake, parents
 from .unsent import Unsent
 
 log = logging.getLogger(__package__)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One request about to be made.
-
-    Attributes:
-        token: Its correlation token.
-        lease_end_ms: When its claim runs out, by the store's clock.
-        write_by: `time.monotonic` after which its first byte must not be written.
-        lane: Its lane.
-        paid: Whether it has paid for the lane's rate already.
-        under_way: How it is given up.
-    """
-
-    token: str
-    lease_end_ms: int
-    write_by: float
-    lane: LaneSettings
-    paid: bool
-    under_way: UnderWay
 
 
 class Requests:
@@ -115,7 +94,7 @@ class Requests:
         if grant.wake:
             self._wake(grant.wake, group.queue)
         if grant.verdict is not Verdict.GO:
-            self._unsent.wait(deliveries, waiting, grant, group, lane=attempt.lane.name, paid=attempt.paid)
+            self._unsent.wait(deliveries, waiting, grant, group, attempt)
             return
         blocked = self._claimed(claiming, deliveries, group, token)
         claimed = [one for at, one in enumerate(deliveries) if at not in blocked] if blocked else deliveries
@@ -166,7 +145,11 @@ class Requests:
             lane=lane.name,
         )
         self._store.run(acquiring, claiming)
-        return self._lanes.grant(acquiring), claiming
+        grant = self._lanes.grant(acquiring)
+        if grant.verdict is Verdict.GO and self._ledger.lacks_slot(claiming):
+            # The store was away until its lease was over, and others cleared the slot away right before the claim.
+            grant = replace(grant, verdict=Verdict.SLOT, when_ms=self._store.now_ms(), reason="its slot ran out")
+        return grant, claiming
 
     def _releasing(self, answer: Answer, attempt: Attempt) -> Call:
         """The call that frees the slot and tells the lane how it went."""
@@ -236,7 +219,7 @@ class Requests:
     ) -> None:
         token, now_ms = attempt.token, self._store.now_ms()
         decisions = self._decide(deliveries, answer, group, attempt, now_ms)
-        outcomes, waiting = plan(deliveries, decisions, queue=group.queue)
+        outcomes, waiting = plan(deliveries, decisions, token=token, queue=group.queue)
         ours = {token, *[one.id for one in waiting]}
         refused = self._ledger.settle(
             deliveries,

@@ -27,8 +27,8 @@ from worker.pipeline import Over
 
 from .giving_up import UnderWay
 from .grouping import requests_of, urgent_first
-from .requests import Attempt, Requests
-from .terms import Approve, Client, Group, Sent, Timing, Wake, parents
+from .requests import Requests
+from .terms import Approve, Attempt, Client, Group, Sent, Timing, Wake, parents
 from .unsent import Unsent
 
 

@@ -9,9 +9,11 @@ from typing import Protocol
 from worker.actions import Action
 from worker.deliveries import Delivery
 from worker.delivery import PRIORITY_QUEUE, Batch, Record
-from worker.destinations import Destination
+from worker.destinations import Destination, LaneSettings
 from worker.msg91.answers import Answer
 from worker.msg91.client import Request
+
+from .giving_up import UnderWay
 
 #: Says why MSG91 is known to refuse a delivery (its template is not approved, say), or None.
 Approve = Callable[[Destination, Delivery], str | None]
@@ -90,6 +92,27 @@ class Group:
     def queue(self) -> str:
         """The Celery queue on which they come back."""
         return PRIORITY_QUEUE if self.action.urgent else self.batch.queue
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request about to be made.
+
+    Attributes:
+        token: Its correlation token.
+        lease_end_ms: When its claim runs out, by the store's clock.
+        write_by: `time.monotonic` after which its first byte must not be written.
+        lane: Its lane.
+        paid: Whether it has paid for the lane's rate already.
+        under_way: How it is given up.
+    """
+
+    token: str
+    lease_end_ms: int
+    write_by: float
+    lane: LaneSettings
+    paid: bool
+    under_way: UnderWay
 
 
 def parents(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from worker.deliveries import Delivery, dump, look_again
@@ -21,7 +21,7 @@ from worker.delivery import (
     is_sealed,
 )
 
-from .terms import Group, parents
+from .terms import Attempt, Group, parents
 
 
 class Unsent:
@@ -74,7 +74,7 @@ class Unsent:
         self._write(deliveries, [Outcome(State.REJECTED, objection[:160], one.keep()) for one in deliveries], group)
 
     def wait(
-        self, deliveries: Sequence[Delivery], waiting: Waiting, grant: Grant, group: Group, *, lane: str, paid: bool
+        self, deliveries: Sequence[Delivery], waiting: Waiting, grant: Grant, group: Group, attempt: Attempt
     ) -> None:
         """Let deliveries wait for their lane, as a batch of their own.
 
@@ -83,11 +83,11 @@ class Unsent:
             waiting: That batch; its id is what the lane wakes.
             grant: What the lane said.
             group: Theirs.
-            lane: The lane's name.
-            paid: Whether they had paid for the lane's rate already.
+            attempt: The request that does not leave.
         """
         waiting.due_ms = grant.when_ms
-        waiting.slot = lane if grant.verdict is Verdict.SLOT or (grant.verdict is Verdict.FULL and paid) else ""
+        paid = grant.verdict is Verdict.SLOT or (grant.verdict is Verdict.FULL and attempt.paid)
+        waiting.slot = attempt.lane.name if paid else ""
         dues = [look_again(one, grant.when_ms) for one in deliveries]
         if grant.verdict is Verdict.FULL:
             # A freed slot wakes all of them together.
@@ -103,14 +103,18 @@ class Unsent:
             one.body, one.items = dump(members), len(members)
         reason = f"lane {grant.verdict}: {grant.reason}" if grant.reason else f"lane {grant.verdict}"
         outcomes = [Outcome(State.SCHEDULED, reason[:160], waiting=order.index(due), counts=False) for due in dues]
-        self._write(deliveries, outcomes, group, list(batches.values()))
+        refused = self._write(deliveries, outcomes, group, list(batches.values()))
+        # An earlier try of the same call may have claimed them, though its reply was lost.
+        self.take_back(deliveries, refused, attempt.token, group)
 
-    def take_back(self, deliveries: Sequence[Delivery], blocked: dict[int, Record], token: str, group: Group) -> None:
+    def take_back(
+        self, deliveries: Sequence[Delivery], blocked: Mapping[int, Record | None], token: str, group: Group
+    ) -> None:
         """A claim of ours whose reply was lost may have run out before we heard of it; nothing of it ever left."""
-        lost = [deliveries[at] for at, record in blocked.items() if record.ref == token]
+        lost = [deliveries[at] for at, record in blocked.items() if record and record.ref == token]
         if lost:
             now_ms = self._store.now_ms()
-            waiting = Waiting(due_ms=now_ms, body=dump(lost), items=len(lost), queue=group.batch.queue)
+            waiting = Waiting(due_ms=now_ms, body=dump(lost), items=len(lost), queue=group.queue)
             self._ledger.settle(
                 lost,
                 [Outcome(State.SCHEDULED, "claimed too late, never sent", counts=False)] * len(lost),
@@ -131,8 +135,8 @@ class Unsent:
         outcomes: Sequence[Outcome],
         group: Group,
         waiting: Sequence[Waiting] = (),
-    ) -> None:
-        """Settle deliveries that are new, or waited in this batch."""
+    ) -> dict[int, Record | None]:
+        """Settle deliveries that are new, or waited in this batch; gives the records of the others, by position."""
         refused = self._ledger.settle(
             deliveries,
             outcomes,
@@ -142,3 +146,4 @@ class Unsent:
             waiting=waiting,
         )
         group.sent.mine |= parents(deliveries, refused, group.batch)
+        return refused

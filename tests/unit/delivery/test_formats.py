@@ -9,7 +9,10 @@ from worker.delivery import (
     FORMAT,
     Expectation,
     Ledger,
+    Origin,
+    Origins,
     Outcome,
+    Reported,
     Slip,
     State,
     StoreFormatError,
@@ -153,3 +156,29 @@ def test_a_request_is_indexed_in_the_format_of_the_store(store: ClockedStore) ->
             [one], [Outcome(State.ACCEPTED)], expect=Expectation("si", token), about="msg91|send_sms", token=token
         )
         assert ledger.report(recipient=one.recipient, delivered=True, token=token).outcome == "recorded"
+
+
+@pytest.mark.parametrize("form", [1, 2])
+def test_origins_are_found_in_both_formats(store: ClockedStore, form: int) -> None:
+    """Whoever is told of reports is told of those about requests of the format before, too."""
+    store.format = form
+    one = Slip(delivery_key("msg91", "m0", "track"), "m0", "track", "919000000000")
+    ledger, origins = Ledger(store), Origins(store)
+    about = "msg91|send_sms"
+    ledger.claim(
+        [one],
+        token="t",
+        lease_end_ms=store.now_ms() + 60_000,
+        origin="o",
+        from_batch="",
+        about=about,
+        items=b"[]",
+    )
+    ledger.settle(
+        [one], [Outcome(State.ACCEPTED)], expect=Expectation("si", "t"), about=about, token="t", request_id="r"
+    )
+    origin = Origin("m0", "track", "send_sms", "user")
+    origins.note({one.key: origin})
+    assert origins.find(
+        [Reported("t", "", one.recipient), Reported("t"), Reported("", "r", one.recipient), Reported("t", "", "other")]
+    ) == [origin, origin, origin, None]

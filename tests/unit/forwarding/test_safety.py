@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -16,13 +16,14 @@ from worker import tasks
 from worker.actions import ACTIONS
 from worker.actions.base import ActionContext
 from worker.deliveries import dump_claim, load_claim
-from worker.delivery import RETRY_QUEUE, Call, Claim, State, StoreHeld, StoreUnavailable
+from worker.delivery import RETRY_QUEUE, Call, Claim, Kind, State, StoreHeld, StoreUnavailable
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.client import Request
 from worker.recovery import recover_abandoned
 
 NUMBER = "919000000001"
 SOON = Answer(AnswerClass.RETRY, status=503)
+SILENCE = Answer(AnswerClass.UNKNOWN, code="read_timeout")
 
 
 class Died(BaseException):
@@ -199,6 +200,103 @@ def test_a_claim_refused_after_its_reply_was_lost_is_taken_back(house: House, mo
     house.run_due(6)
     assert house.states() == {"accepted": 1}
     assert len(house.requests) == 1
+
+
+def one_after_the_other(house: House, monkeypatch: pytest.MonkeyPatch, between: Callable[[int], None]) -> None:
+    """Let a lane be asked and its deliveries be claimed twice, as when a reply is lost; and something in between."""
+    run = house.store.run
+
+    def twice(*scripts: Call) -> None:
+        if scripts[0].name != "acquire":
+            run(*scripts)
+            return
+        monkeypatch.undo()
+        for attempt in range(2):
+            for script in scripts:
+                run(script)
+                between(attempt)
+
+    monkeypatch.setattr(house.store, "run", twice)
+
+
+def test_a_slot_that_ran_out_before_the_claim_loses_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lane said go, and its slot was cleared away before anything was claimed: the message waits, and goes once."""
+    slots = house.store.keys.lane_busy("msg91:sms")
+    one_after_the_other(house, monkeypatch, lambda _: house.store.client.delete(slots))
+    house.forward(track(NUMBER, "m1"))
+    assert house.requests == []
+    assert house.states() == {"scheduled": 1}
+    house.run_due(1)
+    assert house.states() == {"accepted": 1}
+    assert len(house.requests) == 1
+
+
+def test_a_claim_whose_lane_is_full_by_the_time_of_its_repeat_is_taken_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lane and claim were written and the reply lost until the lease was over: it never left, so it is in no doubt."""
+    house.configure(
+        {"name": "msg91", "authkey": "key", "default_sender": "MSGIND", "lanes": {"sms": {"concurrency": 1}}}
+    )
+    slots = house.store.keys.lane_busy("msg91:sms")
+
+    def taken_by_another(attempt: int) -> None:
+        if attempt == 0 and house.ledger.under_way():
+            house.store.client.delete(slots)
+            house.store.client.zadd(slots, {"another": house.store.now_ms() + 60_000})
+
+    one_after_the_other(house, monkeypatch, taken_by_another)
+    house.forward(track(NUMBER, "m1"))
+    assert house.requests == []
+    assert house.ledger.under_way() == []
+    assert house.states() == {"scheduled": 1}
+    house.run_due(61)
+    assert house.states() == {"accepted": 1}
+    assert len(house.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ["events", "payloads"])
+def test_a_destination_that_is_named_twice_gets_its_events_once(house: House, kind: str) -> None:
+    """A producer's list of destinations may name one twice; also where a request may carry a person twice."""
+    house.configure(
+        {
+            "name": "msg91",
+            "authkey": "key",
+            "segmento": {"phonebook_id": "book"},
+            "mappings": "segmento-user-events",
+        }
+    )
+    event: dict[str, Any] = {"type": "track", "event": "Seen", "messageId": "m1", "userId": "u1"}
+    if kind == "payloads":
+        payload = {"visitorId": "u1", "eventName": "Seen"}
+        event = {"action": "record_user_events", "messageId": "m1", "payload": payload}
+    house.forward(event, kind=Kind(kind), destination="msg91,msg91")
+    assert house.states() == {"accepted": 1}
+    assert house.reconcile().counts.created == 1
+
+
+def test_a_timer_decides_about_its_own_request_alone(house: House) -> None:
+    """A worker that was frozen sets a second timer; that must not cut short the grace time of the next attempt."""
+    policy = {"in_doubt": "resend", "in_doubt_grace": 60}
+    house.configure({"name": "msg91", "authkey": "key", "default_sender": "MSGIND", "actions": {"send_sms": policy}})
+
+    def freeze(_: Request) -> Answer:
+        assert recover(house) == 1
+        house.store.ahead_ms += 39_000
+        return SILENCE
+
+    house.answers = [freeze, SILENCE]
+    house.forward(track(NUMBER, "m1"))
+    house.run_due(41)  # the first timer: it is sent again, on another batch
+    house.run_due()
+    assert len(house.requests) == 2
+    house.run_due(20)  # the second timer, of the same request
+    house.run_due()
+    assert house.states() == {"in_doubt": 1}
+    house.run_due(121)
+    house.run_due()
+    assert house.states() == {"accepted": 1}
+    assert len(house.requests) == 3
 
 
 def test_setting_this_machine_s_clock_moves_no_lease(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,7 +215,10 @@ if token ~= '' then
         -- reports that came before this answer: see early
         local early = redis.call('HGETALL', KEYS[7])
         for i = 1, #early, 2 do
-          redis.call('HSET', KEYS[6], '_reports', '1', '_report:' .. early[i], early[i + 1])
+          redis.call('HSET', KEYS[6], '_reports', '1')
+          -- that MSG91 took a message says nothing more once its fate is known
+          local write = string.sub(early[i + 1], 1, 1) == 'a' and 'HSETNX' or 'HSET'
+          redis.call(write, KEYS[6], '_report:' .. early[i], early[i + 1])
         end
       end
       redis.call('SET', KEYS[7], token, 'PX', ARGV[13])
