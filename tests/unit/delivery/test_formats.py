@@ -179,6 +179,8 @@ def test_origins_are_found_in_both_formats(store: ClockedStore, form: int) -> No
     )
     origin = Origin("m0", "track", "send_sms", "user")
     origins.note({one.key: origin})
-    assert origins.find(
-        [Reported("t", "", one.recipient), Reported("t"), Reported("", "r", one.recipient), Reported("t", "", "other")]
-    ) == [origin, origin, origin, None]
+    found = origins.find(
+        [Reported("t", "", one.recipient), Reported("t"), Reported("", "r", one.recipient), Reported("t", "", "other")],
+        destinations={"msg91"},
+    )
+    assert [whose.origin for whose in found] == [origin, origin, origin, None]
