@@ -123,6 +123,30 @@ def test_what_is_repeated_after_lost_workers_ends_in_dead(house: House) -> None:
     assert house.states() == {"dead": 1}
 
 
+@pytest.mark.parametrize(("policy", "state"), [("drop", "dead"), ("hold", "in_doubt"), ("resend", "accepted")])
+def test_a_lost_worker_leaves_user_events_to_the_policy_that_is_set(house: House, policy: str, state: str) -> None:
+    """What is safe to repeat is in doubt all the same where somebody said so, and then dropped or held."""
+    house.configure(
+        {
+            "name": "msg91",
+            "authkey": "key",
+            "segmento": {"phonebook_id": "book"},
+            "mappings": "segmento-user-events",
+            "actions": {"record_user_events": {"in_doubt": policy, "in_doubt_grace": 30}},
+        }
+    )
+    lose_worker(house, {"type": "track", "event": "Seen", "messageId": "m1", "userId": "u1"})
+    house.answers = []
+    assert recover(house) == 1
+    assert house.states() == {"scheduled" if policy == "resend" else "in_doubt": 1}
+    for _ in range(3):
+        house.run_due(120)
+    assert house.states() == {state: 1}
+    assert len(house.requests) == (2 if policy == "resend" else 1)
+    # the batch that the worker was at finds its only delivery decided about
+    assert house.events() == {"received": 1, "parsed": 1, "parent": 1}
+
+
 def test_one_claim_that_cannot_be_settled_does_not_stop_the_others(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
