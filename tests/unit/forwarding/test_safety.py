@@ -5,21 +5,37 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 import pytest
 from celery.exceptions import Reject
 
+from tests.stores import real_store, states
 from tests.unit.forwarding.conftest import House, track
 from worker import tasks
 from worker.actions import ACTIONS
 from worker.actions.base import ActionContext
-from worker.deliveries import dump_claim, load_claim
-from worker.delivery import RETRY_QUEUE, Call, Claim, Kind, State, StoreHeld, StoreUnavailable
+from worker.deliveries import Delivery, dump_claim, load_claim
+from worker.delivery import (
+    RETRY_QUEUE,
+    Batches,
+    Call,
+    Claim,
+    Kind,
+    Lanes,
+    Ledger,
+    State,
+    StoreHeld,
+    StoreUnavailable,
+    delivery_key,
+)
+from worker.destinations import Destination
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.client import Request
+from worker.pipeline import Over
 from worker.recovery import recover_abandoned
+from worker.sending import Sender
 
 NUMBER = "919000000001"
 SOON = Answer(AnswerClass.RETRY, status=503)
@@ -355,3 +371,32 @@ def test_the_outcome_of_a_lost_request_names_its_time(house: House) -> None:
     (kept,) = house.ledger.kept(house.ledger.attention(State.IN_DOUBT))
     assert kept is not None
     assert abs(kept["history"][0]["at"] - began) < 10_000
+
+
+def test_a_batch_of_any_length_may_be_over_before_it_began(valkey_url: str) -> None:
+    """Ten thousand events of a batch are all suppressed, and written down once, also when the batch is run again."""
+    store, count = real_store(valkey_url), 10_000
+    store.open()
+    batches = Batches(store)
+    batch = batches.begin(batches.accept(b"{}", 1))
+    assert batch is not None
+    sender = Sender(store, Ledger(store), Lanes(store), no_client)
+    over = [
+        Over(
+            Delivery(
+                delivery_key("msg91", f"m{at}", "track"), f"m{at}", "track", destination="msg91", action="send_sms",
+                position=at,
+            ),
+            State.SUPPRESSED,
+            "dry",
+        )
+        for at in range(count)
+    ]  # fmt: skip
+    for _ in range(2):
+        assert sender.record(over, batch) == set(range(count))
+        assert states(store) == {"suppressed": count}
+
+
+def no_client(_destination: Destination, _family: str) -> NoReturn:
+    """Nothing is to be sent."""
+    raise AssertionError
