@@ -80,7 +80,7 @@ class Sender:
         self.stopping = stopping or threading.Event()
         self._approve = approve or (lambda _destination, _delivery: None)
         self._wake = wake or (lambda _batch_id, _queue: None)
-        self._unsent = Unsent(store, ledger, self.sealing)
+        self._unsent = Unsent(store, ledger, lanes, self.sealing)
         self._requests = Requests(
             store,
             ledger,

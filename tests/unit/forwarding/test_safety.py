@@ -22,7 +22,9 @@ from worker.delivery import (
     Batches,
     Call,
     Claim,
+    Ending,
     Kind,
+    LaneLimits,
     Lanes,
     Ledger,
     State,
@@ -293,6 +295,31 @@ def test_a_claim_whose_lane_is_full_by_the_time_of_its_repeat_is_taken_back(
     house.run_due(61)
     assert house.states() == {"accepted": 1}
     assert len(house.requests) == 1
+
+
+def test_a_slot_freed_before_the_waiting_batch_is_written_wakes_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lane is full, and free again before what waits for it is in the schedule: it does not wait for nothing."""
+    house.configure(
+        {"name": "msg91", "authkey": "key", "default_sender": "MSGIND", "lanes": {"sms": {"concurrency": 1}}}
+    )
+    limits = LaneLimits(concurrency=1)
+    now_ms = house.store.now_ms()
+    house.lanes.acquire("msg91:sms", limits, token="t", lease_end_ms=now_ms + 60_000, cost=1)
+    run = house.store.run
+
+    def free(*scripts: Call) -> None:
+        run(*scripts)
+        if scripts[0].name == "acquire":
+            monkeypatch.undo()
+            assert house.lanes.release("msg91:sms", limits, token="t", ending=Ending.OK) == ""
+
+    monkeypatch.setattr(house.store, "run", free)
+    house.forward(track(NUMBER, "m1"))
+    assert house.states() == {"scheduled": 1}
+    assert house.run_due() == 1
+    assert house.states() == {"accepted": 1}
 
 
 @pytest.mark.parametrize("kind", ["events", "payloads"])
