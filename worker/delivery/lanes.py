@@ -214,6 +214,16 @@ class Lanes:
         """The batch that ``releasing`` woke."""
         return str(call.answer.decode())
 
+    def queued(self, name: str, waiter: str) -> Call:
+        """A call to be run right after a batch that waits for a free slot was written, should one be free by now.
+
+        Args:
+            name: The lane.
+            waiter: The batch, as ``acquiring`` had it.
+        """
+        keys = self.store.keys
+        return Call("queued", [keys.lane_queue(name), keys.schedule], [self.store.now_ms(), waiter])
+
     def names(self) -> list[str]:
         """All lanes ever used, sorted."""
         found = self.store.ask(lambda: self.store.client.smembers(self.store.keys.lanes))

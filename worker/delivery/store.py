@@ -53,6 +53,7 @@ SCRIPTS = (
     "overdue",
     "postpone",
     "promote",
+    "queued",
     "release",
     "report",
     "rewrite",

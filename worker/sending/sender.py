@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from worker.actions import ACTIONS
 from worker.deliveries import Delivery
@@ -30,6 +31,10 @@ from .grouping import requests_of, urgent_first
 from .requests import Requests
 from .terms import Approve, Attempt, Client, Group, Sent, Timing, Wake, parents
 from .unsent import Unsent
+
+#: Deliveries that are written down in one step: a script must not keep the store from others, and Lua's stack ends at
+#: some thousand values. What leaves is bounded by the recipients of a request.
+RECORDED_AT_ONCE: Final = 1000
 
 
 class Sender:
@@ -75,7 +80,7 @@ class Sender:
         self.stopping = stopping or threading.Event()
         self._approve = approve or (lambda _destination, _delivery: None)
         self._wake = wake or (lambda _batch_id, _queue: None)
-        self._unsent = Unsent(store, ledger, self.sealing)
+        self._unsent = Unsent(store, ledger, lanes, self.sealing)
         self._requests = Requests(
             store,
             ledger,
@@ -128,7 +133,12 @@ class Sender:
         groups: dict[str, list[Over]] = {}
         for one in over:
             groups.setdefault(f"{one.delivery.destination}|{one.delivery.action}", []).append(one)
-        for about, members in groups.items():
+        chunks = (
+            (about, every[at : at + RECORDED_AT_ONCE])
+            for about, every in groups.items()
+            for at in range(0, len(every), RECORDED_AT_ONCE)
+        )
+        for about, members in chunks:
             deliveries = [one.delivery for one in members]
             refused = self.ledger.settle(
                 deliveries,

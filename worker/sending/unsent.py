@@ -8,8 +8,10 @@ from typing import Any
 from worker.deliveries import Delivery, dump, look_again
 from worker.delivery import (
     REDACTED,
+    Call,
     Expectation,
     Grant,
+    Lanes,
     Ledger,
     Outcome,
     Record,
@@ -30,12 +32,14 @@ class Unsent:
     Args:
         store: The store.
         ledger: Its ledger.
+        lanes: Its lanes.
         sealing: Opens one-time passwords.
     """
 
-    def __init__(self, store: Store, ledger: Ledger, sealing: Sealing) -> None:
+    def __init__(self, store: Store, ledger: Ledger, lanes: Lanes, sealing: Sealing) -> None:
         self._store = store
         self._ledger = ledger
+        self._lanes = lanes
         self._sealing = sealing
 
     def expire(self, deliveries: list[Delivery], group: Group) -> list[Delivery]:
@@ -103,7 +107,9 @@ class Unsent:
             one.body, one.items = dump(members), len(members)
         reason = f"lane {grant.verdict}: {grant.reason}" if grant.reason else f"lane {grant.verdict}"
         outcomes = [Outcome(State.SCHEDULED, reason[:160], waiting=order.index(due), counts=False) for due in dues]
-        refused = self._write(deliveries, outcomes, group, list(batches.values()))
+        # The slot that it waits for may have been freed since the lane said that there was none.
+        queued = self._lanes.queued(attempt.lane.name, waiting.id) if grant.verdict is Verdict.FULL else None
+        refused = self._write(deliveries, outcomes, group, list(batches.values()), then=queued)
         # An earlier try of the same call may have claimed them, though its reply was lost.
         self.take_back(deliveries, refused, attempt.token, group)
 
@@ -135,6 +141,7 @@ class Unsent:
         outcomes: Sequence[Outcome],
         group: Group,
         waiting: Sequence[Waiting] = (),
+        then: Call | None = None,
     ) -> dict[int, Record | None]:
         """Settle deliveries that are new, or waited in this batch; gives the records of the others, by position."""
         refused = self._ledger.settle(
@@ -144,6 +151,7 @@ class Unsent:
             about=group.about,
             origin=group.batch.origin,
             waiting=waiting,
+            then=then,
         )
         group.sent.mine |= parents(deliveries, refused, group.batch)
         return refused

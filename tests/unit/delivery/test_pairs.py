@@ -14,8 +14,10 @@ from worker.delivery import (
     LaneLimits,
     NotAllowed,
     Outcome,
+    Record,
     Slip,
     State,
+    StoreUnavailable,
     Verdict,
     Waiting,
     new_id,
@@ -192,3 +194,55 @@ def test_a_report_that_was_taken_does_not_hide_one_that_says_delivered(bench: Be
     assert bench.ledger.report(recipient=one.recipient, delivered=None, request_id="r1").outcome == "early"
     bench.settle(deliveries, Outcome(State.ACCEPTED), token=token, request_id="r1")
     assert bench.states() == {"delivered": 1}
+
+
+@pytest.mark.parametrize("store", ["valkey"], indirect=True)
+def test_a_server_whose_memory_is_full_does_half_at_most(bench: Bench) -> None:
+    """What may only delete works on a full server, so a slot is freed and nothing settled: repeating it mends that."""
+    token, client = new_id(), bench.store.client
+    calls = entering(bench, slips(3), token)
+    outcome = Outcome(State.REJECTED, "202", b"{}")
+    releasing = bench.lanes.releasing(LANE, LIMITS, token=token, ending=Ending.OK, latency=0.1)
+
+    def settle() -> dict[int, Record | None]:
+        return bench.ledger.settle(
+            slips(3), [outcome] * 3, expect=Expectation("si", token), about=ABOUT, token=token, then=releasing
+        )
+
+    try:
+        client.config_set("maxmemory", "1")
+        with pytest.raises(StoreUnavailable):
+            bench.store.run(*calls)
+        client.config_set("maxmemory", "0")
+        assert bench.states() == {}
+        bench.store.run(*calls)
+        client.config_set("maxmemory", "1")
+        with pytest.raises(StoreUnavailable):
+            settle()
+        client.config_set("maxmemory", "0")
+        assert bench.states() == {"sending": 3}
+        assert settle() == {}
+    finally:
+        client.config_set("maxmemory", "0")
+    assert bench.states() == {"rejected": 3}
+    assert bench.lanes.status(LANE).busy == 0
+    assert bench.ledger.under_way() == []
+
+
+@pytest.mark.parametrize("store", ["valkey"], indirect=True)
+def test_a_request_may_wait_in_as_many_batches_as_it_has_deliveries(bench: Bench) -> None:
+    """Each of a thousand deliveries expires in another second, so each is a batch of its own."""
+    now, count = bench.store.now_ms(), 1000
+    waiting = [Waiting(now + 1000 * at, b"[]", 1) for at in range(count)]
+    refused = bench.ledger.settle(
+        slips(count),
+        [Outcome(State.SCHEDULED, "lane pause", waiting=at, counts=False) for at in range(count)],
+        expect=Expectation("-w", "batch"),
+        about=ABOUT,
+        origin="origin",
+        waiting=waiting,
+    )
+    assert refused == {}
+    assert bench.states() == {"scheduled": count}
+    assert bench.schedule.depth() == count
+    assert [bench.record(slip(at)).ref for at in (0, 499, 999)] == [waiting[at].id for at in (0, 499, 999)]

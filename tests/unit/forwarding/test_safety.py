@@ -5,21 +5,39 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 import pytest
 from celery.exceptions import Reject
 
+from tests.stores import real_store, states
 from tests.unit.forwarding.conftest import House, track
 from worker import tasks
 from worker.actions import ACTIONS
 from worker.actions.base import ActionContext
-from worker.deliveries import dump_claim, load_claim
-from worker.delivery import RETRY_QUEUE, Call, Claim, Kind, State, StoreHeld, StoreUnavailable
+from worker.deliveries import Delivery, dump_claim, load_claim
+from worker.delivery import (
+    RETRY_QUEUE,
+    Batches,
+    Call,
+    Claim,
+    Ending,
+    Kind,
+    LaneLimits,
+    Lanes,
+    Ledger,
+    State,
+    StoreHeld,
+    StoreUnavailable,
+    delivery_key,
+)
+from worker.destinations import Destination
 from worker.msg91.answers import Answer, AnswerClass
 from worker.msg91.client import Request
+from worker.pipeline import Over
 from worker.recovery import recover_abandoned
+from worker.sending import Sender
 
 NUMBER = "919000000001"
 SOON = Answer(AnswerClass.RETRY, status=503)
@@ -121,6 +139,30 @@ def test_what_is_repeated_after_lost_workers_ends_in_dead(house: House) -> None:
                 house.forwarder.run(batch_id)
     assert recover(house) == 1
     assert house.states() == {"dead": 1}
+
+
+@pytest.mark.parametrize(("policy", "state"), [("drop", "dead"), ("hold", "in_doubt"), ("resend", "accepted")])
+def test_a_lost_worker_leaves_user_events_to_the_policy_that_is_set(house: House, policy: str, state: str) -> None:
+    """What is safe to repeat is in doubt all the same where somebody said so, and then dropped or held."""
+    house.configure(
+        {
+            "name": "msg91",
+            "authkey": "key",
+            "segmento": {"phonebook_id": "book"},
+            "mappings": "segmento-user-events",
+            "actions": {"record_user_events": {"in_doubt": policy, "in_doubt_grace": 30}},
+        }
+    )
+    lose_worker(house, {"type": "track", "event": "Seen", "messageId": "m1", "userId": "u1"})
+    house.answers = []
+    assert recover(house) == 1
+    assert house.states() == {"scheduled" if policy == "resend" else "in_doubt": 1}
+    for _ in range(3):
+        house.run_due(120)
+    assert house.states() == {state: 1}
+    assert len(house.requests) == (2 if policy == "resend" else 1)
+    # the batch that the worker was at finds its only delivery decided about
+    assert house.events() == {"received": 1, "parsed": 1, "parent": 1}
 
 
 def test_one_claim_that_cannot_be_settled_does_not_stop_the_others(
@@ -255,6 +297,31 @@ def test_a_claim_whose_lane_is_full_by_the_time_of_its_repeat_is_taken_back(
     assert len(house.requests) == 1
 
 
+def test_a_slot_freed_before_the_waiting_batch_is_written_wakes_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lane is full, and free again before what waits for it is in the schedule: it does not wait for nothing."""
+    house.configure(
+        {"name": "msg91", "authkey": "key", "default_sender": "MSGIND", "lanes": {"sms": {"concurrency": 1}}}
+    )
+    limits = LaneLimits(concurrency=1)
+    now_ms = house.store.now_ms()
+    house.lanes.acquire("msg91:sms", limits, token="t", lease_end_ms=now_ms + 60_000, cost=1)
+    run = house.store.run
+
+    def free(*scripts: Call) -> None:
+        run(*scripts)
+        if scripts[0].name == "acquire":
+            monkeypatch.undo()
+            assert house.lanes.release("msg91:sms", limits, token="t", ending=Ending.OK) == ""
+
+    monkeypatch.setattr(house.store, "run", free)
+    house.forward(track(NUMBER, "m1"))
+    assert house.states() == {"scheduled": 1}
+    assert house.run_due() == 1
+    assert house.states() == {"accepted": 1}
+
+
 @pytest.mark.parametrize("kind", ["events", "payloads"])
 def test_a_destination_that_is_named_twice_gets_its_events_once(house: House, kind: str) -> None:
     """A producer's list of destinations may name one twice; also where a request may carry a person twice."""
@@ -331,3 +398,32 @@ def test_the_outcome_of_a_lost_request_names_its_time(house: House) -> None:
     (kept,) = house.ledger.kept(house.ledger.attention(State.IN_DOUBT))
     assert kept is not None
     assert abs(kept["history"][0]["at"] - began) < 10_000
+
+
+def test_a_batch_of_any_length_may_be_over_before_it_began(valkey_url: str) -> None:
+    """Ten thousand events of a batch are all suppressed, and written down once, also when the batch is run again."""
+    store, count = real_store(valkey_url), 10_000
+    store.open()
+    batches = Batches(store)
+    batch = batches.begin(batches.accept(b"{}", 1))
+    assert batch is not None
+    sender = Sender(store, Ledger(store), Lanes(store), no_client)
+    over = [
+        Over(
+            Delivery(
+                delivery_key("msg91", f"m{at}", "track"), f"m{at}", "track", destination="msg91", action="send_sms",
+                position=at,
+            ),
+            State.SUPPRESSED,
+            "dry",
+        )
+        for at in range(count)
+    ]  # fmt: skip
+    for _ in range(2):
+        assert sender.record(over, batch) == set(range(count))
+        assert states(store) == {"suppressed": count}
+
+
+def no_client(_destination: Destination, _family: str) -> NoReturn:
+    """Nothing is to be sent."""
+    raise AssertionError
