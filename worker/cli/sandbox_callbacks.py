@@ -216,6 +216,9 @@ def callbacks_with_door(
         secret = taker.configuration.callbacks.secrets[0].get_secret_value()
         if not {"header", "secret-in"} & set(names):
             given.append(f"header={taker.configuration.callbacks.header}")
+    elif secret not in [one.get_secret_value() for one in taker.configuration.callbacks.secrets]:
+        what = f"what {SECRET_VARIABLE} says" if secret else f"no secret, as {SECRET_VARIABLE} is not set"
+        warn(f"--sandbox-callback to=door: the door refuses reports with {what}: {taker.name} has other secrets")
     address = door.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     url = f"{address}/v1/callbacks/{taker.name if taker else destinations.names[0]}"
     return checked_callbacks([f"to={url}" if one == "to=door" else one for one in given], secret), secret
