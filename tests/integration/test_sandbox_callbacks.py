@@ -435,13 +435,37 @@ def test_the_secret_of_the_door_goes_to_the_door_alone(
     assert (settings, found) == ((*(door if one == "to=door" else one for one in given), *header), secret)
 
 
-def test_up_says_that_its_door_takes_no_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where no destination has a secret, a warning says what to set."""
+@pytest.mark.parametrize(
+    ("destination", "given", "secret", "said"),
+    [
+        ({"name": "shop", "authkey": "k"}, ["to=door"], "any", "MSG91_DESTINATION_CALLBACK_SECRET"),
+        (SHOP, ["to=door"], "another", "refuses"),
+        (SHOP, ["to=door", "sms=http://127.0.0.1:1/elsewhere"], None, "refuses"),
+        (SHOP, ["to=door"], "secret-of-the-door", ""),
+        (SHOP, ["to=door"], None, ""),
+    ],
+)
+def test_up_says_that_its_door_takes_no_reports(
+    destination: dict[str, Any],
+    given: list[str],
+    secret: str | None,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where every report would be refused, a warning says why; else there is none. No secret stands in it."""
     file = tmp_path / "destinations.yaml"
-    file.write_bytes(orjson.dumps({"destinations": [{"name": "shop", "authkey": "k"}]}))
+    file.write_bytes(orjson.dumps({"destinations": [destination]}))
     destinations = load_destinations(file, {}, settings=load_settings({}))
-    callbacks_with_door(["to=door"], destinations, "http://127.0.0.1:8080")
-    assert "MSG91_DESTINATION_CALLBACK_SECRET" in capsys.readouterr().err
+    monkeypatch.delenv(SECRET_VARIABLE, raising=False)
+    if secret is not None:
+        monkeypatch.setenv(SECRET_VARIABLE, secret)
+    callbacks_with_door(given, destinations, "http://127.0.0.1:8080")
+    warned = capsys.readouterr().err
+    assert said in warned
+    assert bool(warned) == bool(said)
+    assert "secret-of-the-door" not in warned
 
 
 def test_up_without_a_door_has_none_to_report_to(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from worker.cli.output import fail, print_json, stdout, table, warn
 from worker.cli.sandbox_asking import LOCAL_URL, AsJson, Token, Url, ask
 from worker.destinations import Destinations
 from worker.sandbox.callbacks.inbound import KINDS
-from worker.sandbox.callbacks.settings import SECRET_VARIABLE, SETTINGS, URLS, read_callbacks
+from worker.sandbox.callbacks.settings import SECRET_VARIABLE, SETTINGS, URLS, Callbacks, read_callbacks
 from worker.sandbox.callbacks.statuses import STATUSES
 from worker.sandbox.client import SandboxClient
 from worker.sandbox.errors import SandboxError
@@ -214,8 +214,12 @@ def callbacks_with_door(
         )
     elif not secret and all(one == "to=door" for name, one in zip(names, given, strict=True) if name in URLS):
         secret = taker.configuration.callbacks.secrets[0].get_secret_value()
-        if not {"header", "secret-in"} & set(names):
-            given.append(f"header={taker.configuration.callbacks.header}")
+        header = taker.configuration.callbacks.header
+        if not {"header", "secret-in"} & set(names) and header != Callbacks().header:
+            given.append(f"header={header}")
+    elif secret not in [one.get_secret_value() for one in taker.configuration.callbacks.secrets]:
+        what = f"what {SECRET_VARIABLE} says" if secret else f"no secret, as {SECRET_VARIABLE} is not set"
+        warn(f"--sandbox-callback to=door: the door refuses reports with {what}: {taker.name} has other secrets")
     address = door.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
     url = f"{address}/v1/callbacks/{taker.name if taker else destinations.names[0]}"
     return checked_callbacks([f"to={url}" if one == "to=door" else one for one in given], secret), secret

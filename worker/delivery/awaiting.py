@@ -82,6 +82,11 @@ class Awaiting:
                 store.ask(lambda token=token: client.zadd(keys.awaiting, {token: now + _LATER_MS}, xx=True))  # type: ignore[misc]
                 continue
             silent = [one for one in records if one and _is_silent(one, token)]
+            if claim and silent:
+                # A worker may have died between writing the answer down and applying what had been reported before.
+                self.ledger.apply_waiting_reports(token)
+                records = self.ledger.records(list(claim.deliveries.values()))
+                silent = [one for one in records if one and _is_silent(one, token)]
             since = max((one.at_ms for one in silent), default=0)
             about = claim.about if claim else ""
             struck = store.script(

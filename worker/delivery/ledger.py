@@ -313,7 +313,7 @@ class Ledger:
                 if position not in again:
                     del refused[at]
         if pending:
-            self._apply_pending_reports(token)
+            self.apply_waiting_reports(token)
         return refused
 
     def _settle(
@@ -567,7 +567,8 @@ class Ledger:
         )  # fmt: skip
         return str(answer.decode())
 
-    def _apply_pending_reports(self, token: str) -> None:
+    def apply_waiting_reports(self, token: str) -> None:
+        """Apply the reports that came before the answer to their request; again, should that have been cut off."""
         name = self.store.keys.request(token)
         client = self.store.client
         fields = self.store.ask(lambda: client.hgetall(name))

@@ -95,7 +95,7 @@ def _repeated_names(source: Source, models: Mapping[int, DestinationModel]) -> l
 
 
 def _setting_at(location: tuple[int | str, ...]) -> str:
-    names = {"write_keys": "write_key", "secrets": "callback_secret"}
+    names = {"write_keys": "write_key", "secrets": "callback_secret", "base_url": "msg91_base_url"}
     return next((names[str(one)] for one in location if one in names), "msg91_authkey")
 
 
@@ -128,6 +128,6 @@ def _from_environment(default: Path, settings: Settings) -> Destinations:
     if destination is None or problems:
         raise ConfigurationError(problems)
     findings = warnings_of(model, base_url=settings.msg91_base_url, literal_authkey=False)
-    warnings = [Problem(one.message, path="MSG91_BASE_URL", suggestion=one.suggestion) for one in findings]
+    warnings = [Problem(one.message, variable_of(_setting_at(one.key)), suggestion=one.suggestion) for one in findings]
     # A destinations file that appears later is a change.
     return Destinations("environment", (destination,), tuple(warnings), (FileState.of(default),))

@@ -6,8 +6,11 @@ harm, since every request carries the id of its message; so whatever got no answ
 
 import ssl
 import time
+from base64 import b64decode
 from collections.abc import Mapping
+from html import escape
 from typing import Any, Final
+from urllib.parse import quote_plus
 
 import httpx
 
@@ -19,6 +22,8 @@ __all__ = ["ReceiverClient", "read_receiver_answer"]
 #: Statuses below 500 by which a receiver asks to be tried again.
 _AGAIN: Final = frozenset({408, 425})
 _THROTTLED: Final = 429
+#: Characters; what is shorter guards nothing, and stands in every other text.
+_SHORTEST_PROOF: Final = 4
 
 
 class ReceiverClient(HttpClient):
@@ -57,14 +62,30 @@ class ReceiverClient(HttpClient):
         """Judge an answer by its status; what proves who we are is shown to nobody, should it be repeated."""
         del complete
         text = body.decode("utf-8", "replace")
-        for value in (request.headers or {}).values():
-            text = text.replace(value, "***").replace(value.rpartition(" ")[2], "***")
+        for proof in _proofs(request):
+            text = text.replace(proof, "***")
         return read_receiver_answer(status, headers, text, now=time.time(), elapsed=elapsed)
 
     def without_answer(self, *, sent: bool) -> AnswerClass:
         """Whatever got no answer is sent again."""
         del sent
         return AnswerClass.RETRY
+
+
+def _proofs(request: Request) -> list[str]:
+    """What a request is known by, longest first, in the forms in which a receiver may repeat it.
+
+    An address may be as good as a key: its path and the parameters of its query count, unless they are short.
+    """
+    found = [request.path]
+    for value in (request.headers or {}).values():
+        kind, _, credentials = value.rpartition(" ")
+        found += [value, credentials]
+        if kind.lower() == "basic":
+            found.append(b64decode(credentials).decode("utf-8", "replace").strip(":"))
+    for value in (request.query or {}).values():
+        found += [value, quote_plus(value), escape(value)]
+    return sorted((one for one in set(found) if len(one) >= _SHORTEST_PROOF), key=len, reverse=True)
 
 
 def read_receiver_answer(

@@ -65,7 +65,7 @@ def status_of(report: Report, origin: Origin | None, at_ms: int) -> dict[str, An
 
 
 def inbound_of(inbound: Inbound, origin: Origin | None, at_ms: int) -> dict[str, Any] | None:
-    """The callback about a customer's message; None where nobody sent it."""
+    """The callback about a customer's message; None where nobody sent it, or it says nothing there."""
     if not inbound.sender:
         return None
     body: dict[str, Any] = {
@@ -88,8 +88,11 @@ def inbound_of(inbound: Inbound, origin: Origin | None, at_ms: int) -> dict[str,
     elif kind in ("button", "interactive"):
         payload, title = _pressed(inbound)
         body |= {"type": "button", "button": {"payload": payload or text, "text": title or text}}
-    else:
+    elif text.strip():
         body |= {"type": "text", "text": {"body": text}}
+    else:
+        # Reactions, stickers and whatever comes next: an empty text would be shown as one.
+        return None
     return body
 
 

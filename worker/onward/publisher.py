@@ -12,7 +12,7 @@ from worker.events import join
 from worker.msg91.reports import Inbound, Report
 from worker.onward.items import Item, items_of, reply_of
 from worker.onward.pseudonyms import pseudonym
-from worker.onward.reading import Channel, replied_to
+from worker.onward.reading import Channel, bounded, replied_to
 
 __all__ = ["DOOR", "Publisher"]
 
@@ -78,7 +78,7 @@ class Publisher:
         publishing = any(one.publishes for one in destinations if one.name in account)
         if not publishing and destination.configuration.onward.auto_reply is None:
             return 0
-        at_ms = self._store.now_ms()
+        at_ms, read = self._store.now_ms(), [bounded(one) for one in read]
         items: dict[tuple[str, str, str], Item] = {}
         whose = (
             self._origins.find([_about(one, channel) for one in read], account) if publishing else [Whose()] * len(read)

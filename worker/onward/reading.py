@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final, Literal
@@ -13,12 +14,14 @@ import orjson
 
 from worker.msg91.reports import Inbound, Report
 
-__all__ = ["Channel", "clean", "identity_of", "iso", "moment_of", "replied_to", "value_of"]
+__all__ = ["Channel", "bounded", "clean", "identity_of", "iso", "moment_of", "replied_to", "value_of"]
 
 Channel = Literal["sms", "whatsapp"]
 
 #: Characters that no text needs and JSON spells out at length; half surrogate pairs cannot be written at all.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+#: Digits that a number may have here: as in the ledger, and more than there are.
+_LONGEST_NUMBER: Final = 20
 _SECONDS: Final = re.compile(r"1[0-9]{9}")
 _MILLISECONDS: Final = re.compile(r"1[0-9]{12}")
 
@@ -26,6 +29,13 @@ _MILLISECONDS: Final = re.compile(r"1[0-9]{12}")
 def clean(text: str, longest: int = 200) -> str:
     """A text without control characters, at most so long."""
     return _CONTROL.sub(" ", text)[:longest]
+
+
+def bounded(read: Report | Inbound) -> Report | Inbound:
+    """It without its number, where that is longer than any: nobody can be meant by it."""
+    if isinstance(read, Report):
+        return read if len(read.recipient) <= _LONGEST_NUMBER else replace(read, recipient="")
+    return read if len(read.sender) <= _LONGEST_NUMBER else replace(read, sender="")
 
 
 def moment_of(read: Report | Inbound, at_ms: int) -> int:

@@ -127,6 +127,20 @@ def test_environment_alone_makes_one_destination(elsewhere: Path) -> None:
     assert destination.authkey.get_secret_value() == KEY
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MSG91_BASE_URL", "http://msg91.example"),
+        ("MSG91_DESTINATION_WRITE_KEY", "short"),
+        ("MSG91_DESTINATION_CALLBACK_SECRET", "short"),
+    ],
+)
+def test_a_warning_names_the_variable_that_it_is_about(variable: str, value: str, elsewhere: Path) -> None:
+    """Where there is no file, what is likely a mistake stands in the environment."""
+    (warning,) = load_destinations(None, {"MSG91_AUTHKEY": KEY, variable: value}).warnings
+    assert str(warning).startswith(f"{variable}: ")
+
+
 def test_nothing_at_all_teaches(elsewhere: Path) -> None:
     """Without file and authkey the error says what can be set."""
     with pytest.raises(ConfigurationError) as caught:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.delivery.conftest import Bench, slip, slips
 from worker.delivery import Awaiting, Outcome, State, Unmatched, Waiting
 
@@ -36,6 +38,20 @@ def test_silence_is_found_when_the_window_is_over(bench: Bench) -> None:
     assert awaiting.counts() == (0, 1)
     counters = bench.store.client.hgetall(bench.store.keys.counters)
     assert counters[b"unreported|msg91|send_sms"] == b"2"
+
+
+def test_a_report_that_a_dying_worker_left_is_no_silence(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came before the answer, and the worker died having written that down: the end of the window applies it."""
+    awaiting = Awaiting(bench.store, bench.ledger)
+    token, _ = bench.claim(slips(2))
+    awaiting.expect(token, WINDOW)
+    report(bench, 0, token)
+    with monkeypatch.context() as dying:
+        dying.setattr(bench.ledger, "apply_waiting_reports", lambda _token: None)
+        bench.settle(slips(2), ACCEPTED, token=token)
+    bench.store.pass_time(WINDOW + 1)
+    assert awaiting.look_at_all() == 1
+    assert [bench.record(one).state for one in slips(2)] == [State.DELIVERED, State.ACCEPTED]
 
 
 def test_the_last_report_ends_the_waiting(bench: Bench) -> None:

@@ -69,6 +69,24 @@ def test_what_is_repeated_shows_no_key() -> None:
     assert client_over(handler).send(POST).body == "bad *** *** of *******210"
 
 
+def test_an_address_that_is_as_good_as_a_key_is_not_shown() -> None:
+    """Web frameworks say which address they do not know, and tracking APIs which write key: neither is kept."""
+    request = Request(
+        "POST",
+        "/hooks/9f8e7d6c5b",
+        b"{}",
+        query={"token": "top&secret", "v": "2"},
+        headers={"Authorization": "Basic d3JpdGUta2V5Og=="},
+        receiver=ORIGIN,
+    )
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        said = f"Cannot POST {request.url.raw_path.decode()}: top&secret, top&amp;secret, write-key, step 2"
+        return httpx.Response(404, text=said)
+
+    assert client_over(handler).send(request).body == "Cannot POST ***?token=***&v=2: ***, ***, ***, step 2"
+
+
 def test_redirects_are_not_followed() -> None:
     """Where a receiver points is not where the configuration points."""
     seen: list[str] = []

@@ -105,6 +105,13 @@ def test_messages_of_customers(said: dict[str, Any], told: dict[str, Any]) -> No
     }
 
 
+@pytest.mark.parametrize("said", [{"contentType": "reaction", "reaction": '{"emoji": "x"}'}, {"contentType": "text"}])
+def test_what_clevertap_has_no_kind_for_is_no_empty_text(said: dict[str, Any]) -> None:
+    """A reaction, or a message without a word, is not posted as a text that says nothing."""
+    (inbound,) = read_inbound(orjson.dumps({"customerNumber": "919876543210", "uuid": "u-1", **said}))
+    assert inbound_of(inbound, None, AT_MS) is None
+
+
 def test_a_reply_names_the_message_that_it_answers() -> None:
     """Where the message is known, CleverTap learns which one it was."""
     (inbound,) = read_inbound(orjson.dumps({"customerNumber": "919876543210", "text": "Yes"}))

@@ -172,6 +172,15 @@ def test_a_reply_is_told_as_the_user_of_the_message_that_it_answers(shop: Shop) 
     assert callback["context"] == {"id": "order-4711"}
 
 
+def test_a_number_that_is_none_makes_no_delivery(shop: Shop) -> None:
+    """However many digits somebody writes: nothing is rejected later for it, and nobody is told of it or answered."""
+    shop.configure({**ONWARD, "auto_reply": REPLY})
+    endless = "9" * 40_000
+    assert shop.publish(Report(Verdict.DELIVERED, "1", recipient=endless, request_id="r-1"), channel="sms") == 0
+    assert shop.publish(wrote(sender=endless)) == 0
+    assert states(shop.store) == {}
+
+
 def test_a_callback_that_comes_again_is_told_once(shop: Shop) -> None:
     """However often and in however many batches, each receiver gets one of each; what comes again is a duplicate."""
     for _ in range(3):
