@@ -5,8 +5,8 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY mappings mappings
 COPY worker worker
-# No embedded store in a container: REDIS_URL names one that outlives it.
-RUN python -m venv /opt/msg91-destination && /opt/msg91-destination/bin/pip install .
+# Traces and Zstandard, but no embedded store: REDIS_URL names one that outlives the container.
+RUN python -m venv /opt/msg91-destination && /opt/msg91-destination/bin/pip install '.[otel,zstd]'
 
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="msg91-destination" \

@@ -36,6 +36,24 @@ def test_it_says_what_it_is_in_five_lines() -> None:
     assert README.index("make demo") < README.index("make test") < README.index("## Send for real")
 
 
+def test_it_leads_to_every_page() -> None:
+    """Each page of the documentation is linked from the list to read on."""
+    listed = README.partition("## Read on")[2]
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages == set(re.findall(r"^- \[[^]]+\]\((docs/[\w-]+\.md)\)", listed, re.MULTILINE))
+
+
+def test_every_extra_that_is_named_exists() -> None:
+    """What pages and hints tell to install, like `msg91-destination[otel]`, is an extra of the package."""
+    sources = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "worker").rglob("*.py")]
+    named = {
+        extra
+        for source in sources
+        for extra in re.findall(r"msg91-destination\[(\w+)\]", source.read_text(encoding="utf-8"))
+    }
+    assert named == set(PROJECT["project"]["optional-dependencies"])
+
+
 def test_its_table_lists_every_command_there_is() -> None:
     """The table of commands is the command tree: none missing, none made up, in the same order."""
     table = README.partition("| command |")[2].partition("\n\n")[0]

@@ -37,7 +37,13 @@ def list_(
     destination: DestinationOption = "",
     json_: JsonOption = False,
 ) -> None:
-    """List the account's campaigns, page after page to the end."""
+    """List the account's campaigns, page after page to the end.
+
+    Exit codes: 0 listed; 2 wrong usage, or MSG91 could not be asked.
+
+    Examples:
+      msg91-destination campaigns list --name diwali
+    """
     where = chosen(destination)
     with account(where, "campaign") as msg91:
         found = list(msg91.campaigns(name=name))
@@ -50,7 +56,13 @@ def list_(
 
 @app.command("fields")
 def fields(slug: SlugArgument, destination: DestinationOption = "", json_: JsonOption = False) -> None:
-    """Show what a campaign wants to know of a person, and its variables."""
+    """Show what a campaign wants to know of a person, and its variables.
+
+    Exit codes: 0 shown; 2 wrong usage, or MSG91 could not be asked.
+
+    Examples:
+      msg91-destination campaigns fields diwali-offer
+    """
     where = chosen(destination)
     with account(where, "campaign") as msg91:
         found = msg91.campaign_fields(slug)

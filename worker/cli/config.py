@@ -35,7 +35,14 @@ def check(
     json_: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when there are warnings.")] = False,
 ) -> None:
-    """Check the settings, the destinations file and its mapping files. Exit 2 when anything is wrong."""
+    """Check the settings, the destinations file and its mapping files.
+
+    Exit codes: 0 nothing wrong; 1 warnings, with --strict; 2 something is wrong.
+
+    Examples:
+      msg91-destination config check
+      msg91-destination config check staging.yaml --strict
+    """
     _, destinations = _load(file, as_json=json_)
     warnings = destinations.warnings
     if json_:
@@ -62,7 +69,13 @@ def check(
 
 @app.command()
 def show(file: File = None, json_: Json = False) -> None:
-    """Show the whole configuration as it is used, defaults included and secrets masked."""
+    """Show the whole configuration as it is used, defaults included and secrets masked.
+
+    Exit codes: 0 shown; 2 something is wrong.
+
+    Examples:
+      msg91-destination config show --json
+    """
     settings, destinations = _load(file, as_json=json_)
     shown = {
         "from": destinations.origin,
@@ -83,7 +96,13 @@ def schema(
         Path | None, typer.Option("--output", "-o", help="Write it to a file instead.", show_default=False)
     ] = None,
 ) -> None:
-    """Print the JSON Schema of the destinations file, for editors."""
+    """Print the JSON Schema of the destinations file, for editors.
+
+    Exit codes: 0 printed; 2 the file cannot be written.
+
+    Examples:
+      msg91-destination config schema --output destinations.schema.json
+    """
     text = json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
     if output is None:
         sys.stdout.write(text)

@@ -58,6 +58,8 @@ def list_(
 ) -> None:
     """List dead and rejected deliveries, oldest first.
 
+    Exit codes: 0 listed; 2 wrong usage, or the store does not answer.
+
     Examples:
       msg91-destination dead-letters list --reason "invalid sender" --since 1d
     """
@@ -82,6 +84,8 @@ def show(
     data_dir: DataDir = None,
 ) -> None:
     """Show the event, the mapping, the reason, and every attempt with its request and answer.
+
+    Exit codes: 0 shown; 2 nothing is known of it, or the store does not answer.
 
     Examples:
       msg91-destination dead-letters show order-1234
@@ -153,6 +157,8 @@ def discard(
     data_dir: DataDir = None,
 ) -> None:
     """Forget what is kept of them: event, fields and attempts. They stay counted, and can never be sent again.
+
+    Exit codes: 0 done; 1 the answer was no; 2 wrong usage, nothing is known of one, or the store does not answer.
 
     Examples:
       msg91-destination dead-letters discard --all --until 7d

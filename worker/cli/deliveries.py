@@ -142,7 +142,9 @@ def show(
         print_json([known_as_json(one) for one in found])
         raise typer.Exit(Exit.OK if found else Exit.PROBLEM)
     if not found:
-        hint = f"{queued:,} events are still queued: it may be among them" if queued else None
+        hint = "Give a messageId, messageId:mapping or the key of a delivery; records are kept for a time only"
+        if queued:
+            hint = f"{queued:,} events are still queued: it may be among them"
         fail(f"nothing is known of {wanted!r}", hint, code=Exit.PROBLEM)
     for one in found:
         for line in lines_of(one):

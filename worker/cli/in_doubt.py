@@ -54,6 +54,8 @@ def list_(
 ) -> None:
     """List deliveries in doubt, oldest first.
 
+    Exit codes: 0 listed; 2 wrong usage, or the store does not answer.
+
     Examples:
       msg91-destination in-doubt list --older-than 1h
     """
@@ -122,6 +124,8 @@ def drop(
 ) -> None:
     """Give up: they are dead, with their payload kept.
 
+    Exit codes: 0 done; 1 the answer was no; 2 wrong usage, nothing is known of one, or the store does not answer.
+
     Examples:
       msg91-destination in-doubt drop --all --older-than 1d
     """
@@ -144,6 +148,8 @@ def accept(
     data_dir: DataDir = None,
 ) -> None:
     """Take as accepted: somebody has seen in MSG91's panel that they went out. A later report can still say more.
+
+    Exit codes: 0 done; 1 the answer was no; 2 wrong usage, nothing is known of one, or the store does not answer.
 
     Examples:
       msg91-destination in-doubt accept order-1234

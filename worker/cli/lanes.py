@@ -72,6 +72,8 @@ def pause(
 ) -> None:
     """Close a lane: requests under way finish, everything else waits and costs no attempt.
 
+    Exit codes: 0 closed; 2 there is no such lane, or the store does not answer.
+
     Examples:
       msg91-destination lanes pause msg91:sms --for 2h --reason "festival hours"
     """
@@ -86,6 +88,8 @@ def pause(
 @app.command()
 def resume(name: Name, data_dir: DataDir = None) -> None:
     """Open a lane, forget its failures, and wake what waits for it.
+
+    Exit codes: 0 open; 2 there is no such lane, or the store does not answer.
 
     Examples:
       msg91-destination lanes resume msg91:sms
@@ -110,6 +114,8 @@ def set_(
     data_dir: DataDir = None,
 ) -> None:
     """Put other limits in force for the whole fleet at once, until they are unset.
+
+    Exit codes: 0 in force; 2 wrong usage, there is no such lane, or the store does not answer.
 
     Examples:
       msg91-destination lanes set msg91:sms --rate 20/s --concurrency 5

@@ -37,7 +37,14 @@ def check(
     json_: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when there are warnings, too.")] = False,
 ) -> None:
-    """Check mapping files whole: every problem at once, with its place. Exit 1 when there are any."""
+    """Check mapping files whole: every problem at once, with its place.
+
+    Exit codes: 0 nothing wrong; 1 problems, files that cannot be read, or with --strict warnings; 2 wrong usage.
+
+    Examples:
+      msg91-destination mappings check mappings/*.yaml
+      msg91-destination mappings check segment-msg91 --json
+    """
     problems: list[Problem] = []
     warnings: list[Problem] = []
     loaded: list[MappingFile] = []
@@ -82,7 +89,11 @@ def explain(
 ) -> None:
     """Show what mappings make of an event: the trigger clause by clause, then every field and where it came from.
 
-    Exit 1 when an event that is meant cannot be sent.
+    Exit codes: 0 made; 1 an event that is meant cannot be sent; 2 a file cannot be read.
+
+    Examples:
+      msg91-destination mappings explain segment-msg91 event.json
+      msg91-destination mappings explain mappings/shop.yaml event.json --mapping order-shipped --all
     """
     made = mappings.load(file, FIELDS)
     chosen = [mapping for mapping in made.mappings if only in (None, mapping.name)]
@@ -108,6 +119,9 @@ def schema(output: Output = None) -> None:
     """Print the JSON Schema of mapping files, so that an editor completes and checks them.
 
     Its place goes into the first line of a mapping file: # yaml-language-server: $schema=mappings.schema.json
+
+    Examples:
+      msg91-destination mappings schema --output mappings.schema.json
     """
     _write(orjson.dumps(mapping_schema(FIELDS), option=orjson.OPT_INDENT_2).decode() + "\n", output)
 
@@ -131,7 +145,12 @@ def import_(
 ) -> None:
     """Turn the subscriptions of a Segment destination into a mapping file, and name what has no counterpart.
 
-    The file is what GET /destinations/{id}/subscriptions answers. Exit 1 when something was left out.
+    The file is what GET /destinations/{id}/subscriptions answers.
+
+    Exit codes: 0 all of it; 1 something was left out; 2 a file cannot be read.
+
+    Examples:
+      msg91-destination mappings import subscriptions.json --output mappings/shop.yaml
     """
     choices = _choices(action or [])
     imported = import_subscriptions(_read_json(file), FIELDS, choices)

@@ -97,6 +97,9 @@ def resend(
     """Send the last one-time password again; MSG91 allows that twice.
 
     Exit codes: 0 accepted, or on its way; 1 refused or in doubt; 2 it cannot be sent so.
+
+    Examples:
+      msg91-destination otp resend +918818888758 --voice
     """
     fields = {"phone": phone} | ({} if voice is None else {"channel": "voice" if voice else "text"})
     hand_over(chosen(destination), "resend_otp", [fields], wait=wait, data_dir=data_dir, json_=json_)

@@ -49,7 +49,9 @@ def warn(message: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
-    """Print a table: ruled and coloured on a terminal, tab-separated with a header line when piped.
+    """Print a table: aligned and coloured on a terminal, tab-separated with a header line when piped.
+
+    A terminal is narrow: it is spared rules, and columns in which no row has anything.
 
     Args:
         columns: The headings.
@@ -61,11 +63,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str |
         lines.extend("\t".join(_plain(cell) for cell in row) for row in rows)
         sys.stdout.write("\n".join(lines) + "\n")
         return
-    grid = Table(title=title, title_justify="left", header_style="bold", border_style="dim")
-    for column in columns:
-        grid.add_column(column, overflow="fold")
-    for row in rows:
-        grid.add_row(*(cell if isinstance(cell, Text) else Text(_plain(cell)) for cell in row))
+    cells = [[cell if isinstance(cell, Text) else Text(_plain(cell)) for cell in row] for row in rows]
+    shown = [at for at in range(len(columns)) if not cells or any(row[at].plain for row in cells)]
+    grid = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for at in shown:
+        grid.add_column(columns[at], overflow="fold", min_width=len(columns[at]))
+    for row in cells:
+        grid.add_row(*(row[at] for at in shown))
     stdout.print(grid)
 
 

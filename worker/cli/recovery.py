@@ -21,7 +21,9 @@ def status(
     data_dir: DataDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say whether sending is held, and why; exit code 1 when it is.
+    """Say whether sending is held, and why.
+
+    Exit codes: 0 messages are sent; 1 sending is held; 2 the store does not answer.
 
     Examples:
       msg91-destination recovery status

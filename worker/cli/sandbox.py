@@ -198,7 +198,11 @@ def add(
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add faults to a running sandbox: all of them, or none where one cannot be read."""
+    """Add faults to a running sandbox: all of them, or none where one cannot be read.
+
+    Examples:
+      msg91-destination sandbox fault add 503,p=0.1 slow=50-200
+    """
     added = ask(lambda: _add(SandboxClient(url, token), specs))
     if as_json:
         print_json(added)
@@ -208,7 +212,11 @@ def add(
 
 @fault_app.command("list")
 def list_(url: Url = LOCAL_URL, token: Token = None, as_json: AsJson = False) -> None:
-    """List the standing faults and how often each has hit."""
+    """List the standing faults and how often each has hit.
+
+    Examples:
+      msg91-destination sandbox fault list --json
+    """
     standing = ask(lambda: SandboxClient(url, token).faults())
     if as_json:
         print_json(standing)
@@ -228,7 +236,12 @@ def clear(
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take every fault away, or one."""
+    """Take every fault away, or one.
+
+    Examples:
+      msg91-destination sandbox fault clear
+      msg91-destination sandbox fault clear 2
+    """
     cleared = ask(lambda: SandboxClient(url, token).clear_faults(number))
     if as_json:
         print_json({"cleared": cleared})
@@ -247,7 +260,12 @@ def requests(
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the last requests as MSG91 would have received them, phone numbers hidden."""
+    """Show the last requests as MSG91 would have received them, phone numbers hidden.
+
+    Examples:
+      msg91-destination sandbox requests --last 5
+      msg91-destination sandbox requests --record requests.ndjson --json
+    """
     lines = (
         [masked(line) for line in last_lines(record, last)]
         if record is not None

@@ -71,6 +71,11 @@ def event_types(destination: DestinationOption = "", json_: JsonOption = False) 
     """List the types of events that the phonebook knows.
 
     No public source states the path: set segmento.event_types_path if this fails.
+
+    Exit codes: 0 listed; 2 wrong usage, or MSG91 could not be asked.
+
+    Examples:
+      msg91-destination segmento event-types --json
     """
     where = chosen(destination)
     _say_guess(where, "event_types_path")
@@ -96,6 +101,9 @@ def failed_events(
     No public source states the path: set segmento.failed_events_path if this fails.
 
     Exit codes: 0 there are none; 1 there are some; 2 MSG91 could not be asked.
+
+    Examples:
+      msg91-destination segmento failed-events CAMPAIGN_ID --json
     """
     where = chosen(destination)
     _say_guess(where, "failed_events_path")

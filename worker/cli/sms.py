@@ -105,6 +105,8 @@ def templates(
 ) -> None:
     """List the account's Flow templates; with an id its versions, with text and DLT status.
 
+    Exit codes: 0 listed; 2 wrong usage, or MSG91 could not be asked.
+
     Examples:
       msg91-destination sms templates
       msg91-destination sms templates 61e8f2a3b4c5d6e7f8091a2b

@@ -51,6 +51,8 @@ app.add_typer(templates_app, name="templates")
 def numbers(destination: DestinationOption = "", json_: JsonOption = False) -> None:
     """List the numbers that the account can send WhatsApp messages from.
 
+    Exit codes: 0 listed; 1 MSG91 says no; 2 wrong usage, or MSG91 could not be asked.
+
     Examples:
       msg91-destination whatsapp numbers
     """

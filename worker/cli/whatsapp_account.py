@@ -10,6 +10,7 @@ from worker.cli.operating import needed
 from worker.cli.output import Exit, fail
 from worker.destinations import Destination
 from worker.msg91.client import Fetched, Request
+from worker.msg91.errors import CallRefused
 from worker.runtime import Clients
 from worker.settings import load_settings
 
@@ -55,10 +56,12 @@ def fetched_from(destination: Destination, request: Request) -> Fetched:
 
 
 def asked(destination: Destination, request: Request) -> Fetched:
-    """Ask MSG91; anything but a success ends the command."""
+    """Ask MSG91; anything but a success ends the command: with 2 where no answer came, with 1 where it says no."""
     fetched = fetched_from(destination, request)
-    if fetched.answer.klass != "accepted":
-        fail(f"MSG91 says {fetched.answer.klass.value}: {fetched.answer.message}", code=Exit.PROBLEM)
+    answer = fetched.answer
+    if answer.klass != "accepted":
+        refused = CallRefused(f"WhatsApp of {destination.name}", answer)
+        fail(str(refused), code=Exit.USAGE if answer.status is None else Exit.PROBLEM)
     return fetched
 
 

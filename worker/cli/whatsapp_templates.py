@@ -119,7 +119,13 @@ def create(
     destination: DestinationOption = "",
     json_: JsonOption = False,
 ) -> None:
-    """Hand a template in for approval; it can be sent once it is approved."""
+    """Hand a template in for approval; it can be sent once it is approved.
+
+    Exit codes: 0 done; 1 MSG91 says no; 2 wrong usage, or MSG91 could not be asked.
+
+    Examples:
+      msg91-destination whatsapp templates create order_shipped components.yaml --language en
+    """
     chosen = chosen_destination(destination)
     request = create_template(chosen_number(chosen, from_), name, language, category, _components(components))
     _changed(chosen, request, json_=json_)
@@ -133,7 +139,13 @@ def edit(
     destination: DestinationOption = "",
     json_: JsonOption = False,
 ) -> None:
-    """Give a template other components; it has to be approved again."""
+    """Give a template other components; it has to be approved again.
+
+    Exit codes: 0 done; 1 MSG91 says no; 2 wrong usage, or MSG91 could not be asked.
+
+    Examples:
+      msg91-destination whatsapp templates edit 1234567890123456 components.yaml
+    """
     chosen = chosen_destination(destination)
     _changed(chosen, edit_template(chosen_number(chosen, from_), template_id, _components(components)), json_=json_)
 
@@ -146,7 +158,13 @@ def delete(
     destination: DestinationOption = "",
     json_: JsonOption = False,
 ) -> None:
-    """Delete a template in all its languages."""
+    """Delete a template in all its languages.
+
+    Exit codes: 0 done; 1 MSG91 says no; 2 wrong usage, or MSG91 could not be asked.
+
+    Examples:
+      msg91-destination whatsapp templates delete order_shipped
+    """
     chosen = chosen_destination(destination)
     _changed(chosen, delete_template(chosen_number(chosen, from_), name, template_id or None), json_=json_)
 
