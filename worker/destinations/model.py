@@ -95,11 +95,6 @@ class Destination:
     configuration: DestinationModel = field(repr=False)
 
     @property
-    def integration_names(self) -> frozenset[str]:
-        """The names by which an event's integrations object reaches it."""
-        return frozenset({self.name, INTEGRATION})
-
-    @property
     def publishes(self) -> bool:
         """Whether anybody is told of what MSG91 reports."""
         return bool(self.configuration.onward.tracking or self.configuration.onward.callbacks)
@@ -166,10 +161,6 @@ class Destinations:
             if hit:
                 found.append(destination)
         return tuple(found)
-
-    def by_integration_name(self, name: str) -> tuple[Destination, ...]:
-        """Return the destinations that a name in an integrations object means; ``MSG91`` means all."""
-        return tuple(destination for destination in self.all if name in destination.integration_names)
 
     def sharing_account(self, destination: Destination) -> frozenset[str]:
         """Return the names of the destinations that send through the same account, its own among them."""

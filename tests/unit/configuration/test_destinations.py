@@ -229,14 +229,6 @@ def test_lookup_by_write_key(tmp_path: Path, key: str, names: list[str]) -> None
     assert [destination.name for destination in load(tmp_path, THREE).by_write_key(key)] == names
 
 
-@pytest.mark.parametrize(
-    ("name", "names"), [("MSG91", ["shop", "news", "MSG91"]), ("shop", ["shop"]), ("All", []), ("x", [])]
-)
-def test_lookup_by_integration_name(tmp_path: Path, name: str, names: list[str]) -> None:
-    """In an integrations object MSG91 means all of them, and each has its own name."""
-    assert [one.name for one in load(tmp_path, THREE).by_integration_name(name)] == names
-
-
 # -- mapping files ----------------------------------------------------------------------------------------------
 
 
