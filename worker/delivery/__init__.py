@@ -18,7 +18,7 @@ from .index import unpack as unpack_index
 from .journal import Journal, Line, Note
 from .keys import Keys, delivery_key, recipient_hash
 from .lanes import Ending, Grant, LaneLimits, Lanes, LaneStatus, Verdict
-from .ledger import EARLY_REPORT_MS, Claim, Expectation, Joined, Ledger, Outcome, Retention, Slip, Waiting
+from .ledger import Ledger
 from .measures import LATENCY_BOUNDS, Latency, Measured, Measures, read_measures
 from .origins import Origin, Origins, Reported, Whose
 from .paging import pages
@@ -27,6 +27,7 @@ from .schedule import Entry, Schedule
 from .sealing import REDACTED, SEALED, CannotOpen, Sealing, is_sealed, may_carry
 from .states import State
 from .store import FORMAT, Call, Patience, Store, connect
+from .terms import EARLY_REPORT_MS, Claim, Expectation, Joined, Outcome, Retention, Slip, Waiting
 from .trust import PREDECESSOR_IN_ORDER, Trust, confirm, why_held
 from .unmatched import Stray, Unmatched
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 
-from .ledger import Slip
 from .paging import pages
 from .states import KEPT, LETTERS, State
 from .store import Store
+from .terms import Slip
 
 
 class Attention:

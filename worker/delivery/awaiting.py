@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .ledger import HOUR_MS, Claim, Ledger
+from .ledger import Ledger
 from .paging import pages
 from .records import Record
 from .states import State
 from .store import Store
+from .terms import HOUR_MS, Claim
 
 #: Requests that are looked at in one round, at most.
 ROUND: Final = 1000

@@ -9,9 +9,9 @@ from typing import Any
 
 from .attention import sweep
 from .batches import Kind
-from .ledger import HOUR_MS
 from .states import BY_LETTER, State
 from .store import Store
+from .terms import HOUR_MS
 
 EVENT_FIELDS = ("received", "queued", "parsed", "malformed", "filtered", "duplicate", "parent")
 

@@ -10,8 +10,8 @@ import orjson
 
 from .index import unpack
 from .keys import recipient_hash
-from .ledger import Retention
 from .store import Store
+from .terms import Retention
 
 __all__ = ["Origin", "Origins", "Reported", "Whose"]
 

@@ -103,6 +103,7 @@ def test_more_than_can_be_held_is_refused_at_once(doorway: Doorway) -> None:
         assert (refused.value.status, refused.value.code, refused.value.retry_after) == (429, "busy", 1)
         doorway.let(3)
         assert (await first, await second) == ("batch-1", "batch-2")
+        await asyncio.gather(*gathering._tasks)  # the room is given back just after the answer
         assert await send(1_000) == "batch-3"  # whatever its size, a request alone is taken
 
     asyncio.run(run())
