@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 from mappings.compiler import Compiler, Resolver
 from mappings.directives import DIRECTIVES, ROOT_DIRECTIVE, root_mapping
 from mappings.errors import MappingError, Problem
+from mappings.path_objects import compile_path_object, only_paths
 from mappings.places import Origin, Place, Read
 from mappings.values import MISSING, type_name, without_missing
 
@@ -34,10 +36,12 @@ class FieldExplanation:
     error: str | None = None
 
 
-class CompiledMapping:
+class CompiledMapping(partial[Any]):
     """A mapping, checked and compiled: call it with an event to get the resolved value.
 
-    The result may share lists and objects with the event; treat both as read-only.
+    The result is `MISSING` when there is none, and may share lists and objects with the event: treat both as read-only.
+    A `MappingError` is raised by the call when this event cannot be resolved. It is a `functools.partial` of `resolve`
+    without arguments, since a call of that costs no more than `resolve` itself.
 
     Attributes:
         source: The mapping as it was given.
@@ -45,21 +49,19 @@ class CompiledMapping:
         warnings: What works but is hardly meant.
     """
 
-    __slots__ = ("_origin", "resolve", "source", "warnings")
+    source: Any
+    resolve: Resolver
+    warnings: tuple[Problem, ...]
+    _origin: Origin
 
-    def __init__(self, source: Any, resolve: Resolver, warnings: Iterable[Problem], origin: Origin) -> None:
-        self.source = source
-        self.resolve = resolve
-        self.warnings = tuple(warnings)
-        self._origin = origin
-
-    def __call__(self, event: dict[str, Any]) -> Any:
-        """The resolved value, or `MISSING`.
-
-        Raises:
-            MappingError: This event cannot be resolved.
-        """
-        return self.resolve(event)
+    def __new__(cls, source: Any, resolve: Resolver, warnings: Iterable[Problem], origin: Origin) -> Self:
+        """A compiled mapping; `compile_mapping` makes them."""
+        made = super().__new__(cls, resolve)
+        made.source = source
+        made.resolve = resolve
+        made.warnings = tuple(warnings)
+        made._origin = origin
+        return made
 
     def __repr__(self) -> str:
         return f"CompiledMapping({self.source!r})"
@@ -105,7 +107,11 @@ def compile_mapping(mapping: Any, *, origin: Origin | None = None) -> CompiledMa
         raise MappingError([origin.problem(Place(), "is nested too deeply.")]) from None
     if compiler.problems:
         raise MappingError(compiler.problems)
-    return CompiledMapping(mapping, _guarded(inner, holes=compiler.holes), compiler.warnings, origin)
+    resolve = _guarded(inner, holes=compiler.holes)
+    paths = only_paths(mapping)
+    if paths is not None:
+        resolve = compile_path_object(paths, resolve)
+    return CompiledMapping(mapping, resolve, compiler.warnings, origin)
 
 
 def _guarded(inner: Resolver, *, holes: bool) -> Resolver:

@@ -498,3 +498,24 @@ def equal(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
     return type(one) is type(other) and bool(one == other)
+
+
+KEYS = st.sampled_from(["a", "b", "0", "length"])
+NESTED = st.recursive(
+    st.none() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(
+    paths=st.dictionaries(st.sampled_from("uvwxyz"), st.lists(KEYS, min_size=1, max_size=4), min_size=1),
+    event=st.dictionaries(KEYS, NESTED, max_size=4),
+)
+def test_mappings_of_paths_alone_agree_with_all_others(paths: dict[str, list[str]], event: dict[str, Any]) -> None:
+    """The short way that they have gives what the long way gives, in the same order."""
+    mapping = {name: {"@path": "$." + ".".join(keys)} for name, keys in paths.items()}
+    longer = compile_mapping({**mapping, "last": 1})(event)
+    assert longer.pop("last") == 1
+    found = compile_mapping(mapping)(event)
+    assert list(found.items()) == list(longer.items())
