@@ -11,6 +11,7 @@ from tests.chaos.plan import Step, play
 from tests.chaos.verdict import Verdict, judge, life_of
 from tests.chaos.watch import Findings, Watcher
 from tests.chaos.world import Sample, World
+from tests.system import wait_until
 from worker.delivery import State, read_counts
 
 
@@ -71,8 +72,10 @@ def run(
         play(world, steps, events, seconds=seconds, size=size)
         world.calm()
         settled = settle(world, seconds=patience)
-        # One more round of the watcher sees the end.
-        time.sleep(0.6)
+        # The look after the next one has seen the end whole.
+        looks = watcher.findings.looks
+        ended = lambda: watcher.findings.looks >= looks + 2 or watcher.findings.problems  # noqa: E731
+        wait_until(ended, seconds=30, what="the watcher sees the end")
     findings = watcher.findings
     verdict = judge(world, events)
     result = Result(verdict, findings, time.monotonic() - began)
